@@ -1,0 +1,286 @@
+//! The command line as it is typed: the one definition that gives parser and help.
+//!
+//! Doc comments on fields are the help texts. URLs and headers stay strings here: they can hold secrets, and
+//! clap shows a value that its parser refuses.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use haul::Part;
+
+use super::values;
+
+const AFTER_HELP: &str = "\
+Sizes: bytes, or a number with K, M, G, T (KiB, MiB...), powers of 1024.
+Times: seconds, or 500ms, 1.5s, 2m, 1h 30m.
+
+Examples:
+  haul https://example.org/disk.img              download; the same command again resumes
+  haul -d /tmp -j 16 https://example.org/a.iso   into /tmp, 16 requests at once
+  haul -H @token.txt --json https://example.org/private.tar
+  haul status disk.img                           what an interrupted download holds
+
+Exit codes:
+  0  the target is whole and has its name     5  the object changed
+  1  a bug in haul                            6  the bytes do not match their digest
+  2  the command line is wrong                7  disk full, permission, name taken
+  3  network or server failed; run it again   8  another haul is downloading to it
+  4  the server refused                       130, 143, 129  SIGINT, SIGTERM, SIGHUP";
+
+/// Download over HTTP in parallel ranges; run the same command again to resume
+#[derive(Debug, Parser)]
+#[command(
+    name = "haul",
+    version,
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    max_term_width = 110
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) download: DownloadArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what the server offers: size, ranges, validator, digests, final URL
+    Info(InfoArgs),
+    /// Show what a partial download holds: done, missing ranges, validator, age
+    Status(StatusArgs),
+    /// Remove a partial download: part file and checkpoint
+    Cancel(CancelArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DownloadArgs {
+    /// What to download, http or https; several are fetched one after the other
+    #[arg(required = true, value_name = "URL")]
+    pub(crate) urls: Vec<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) fetch: FetchArgs,
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
+    #[command(flatten)]
+    pub(crate) resume: ResumeArgs,
+    #[command(flatten)]
+    pub(crate) feedback: FeedbackArgs,
+}
+
+/// Where the bytes go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Target")]
+pub(crate) struct TargetArgs {
+    /// Target file; /dev/null fetches and discards [default: the server's name for it, else the URL's]
+    #[arg(short, long, value_name = "PATH", value_parser = PathBufValueParser::new().try_map(values::output))]
+    pub(crate) output: Option<PathBuf>,
+    /// Folder for the target
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Replace an existing target, at the very end
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// An existing target is left alone and counts as done
+    #[arg(long, conflicts_with = "force")]
+    pub(crate) skip_existing: bool,
+    /// Refuse larger objects, stop longer bodies [default: the free space]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub(crate) max_size: Option<u64>,
+}
+
+/// How the object is cut up.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Fetching")]
+pub(crate) struct FetchArgs {
+    /// Requests at once, 1 to 256
+    #[arg(short, long, value_name = "N", default_value = "8", value_parser = values::jobs)]
+    pub(crate) jobs: usize,
+    /// Unit of the checkpoint, a power of two from 64K to 1G [default: by the object's size, 256K to 64M]
+    #[arg(short, long, value_name = "SIZE", value_parser = values::size)]
+    pub(crate) segment_size: Option<u64>,
+    /// Only these bytes, counted from 0: A-B (both included), A- (to the end), -N (the last N)
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true, value_parser = values::part)]
+    pub(crate) range: Option<Part>,
+    /// Fetch in parallel even where nothing proves that all ranges are of one version
+    #[arg(long)]
+    pub(crate) allow_unvalidated: bool,
+}
+
+/// How the server is asked: `info` has these too.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Requests")]
+pub(crate) struct RequestArgs {
+    /// Extra request header, repeatable; @FILE reads one a line, without blank lines and # comments
+    #[arg(short = 'H', long = "header", value_name = "K: V")]
+    pub(crate) headers: Vec<String>,
+    /// Separately signed URL for a HEAD request [default: no HEAD is sent]
+    #[arg(long, value_name = "URL")]
+    pub(crate) head_url: Option<String>,
+    /// Longest time for a connection to come about
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::timeout)]
+    pub(crate) connect_timeout: Duration,
+    /// Longest time that a request may go without a byte
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = values::timeout)]
+    pub(crate) timeout: Duration,
+    /// Times a request is repeated without a new byte in between
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) retries: u32,
+    /// Longest Retry-After that is obeyed; a longer one ends the run
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
+    pub(crate) max_wait: Duration,
+}
+
+/// What happens to what an earlier run left, and to what this one may leave.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Resuming")]
+pub(crate) struct ResumeArgs {
+    /// When the object has changed or changes during the run: start over, at most 3 times, or end with 5
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "restart")]
+    pub(crate) on_change: OnChange,
+    /// Ignore and replace what an earlier run left
+    #[arg(long)]
+    pub(crate) restart: bool,
+    /// Never wait for the disk: safe against a kill, not against a power cut
+    #[arg(long)]
+    pub(crate) no_sync: bool,
+}
+
+/// What is said, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct FeedbackArgs {
+    /// How progress is shown, on stderr; auto is a bar on a terminal, else a line every 5 seconds
+    #[arg(long, value_name = "HOW", value_enum, default_value = "auto")]
+    pub(crate) progress: ProgressChoice,
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more: segments, retries, causes of errors
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// Events as JSON lines on stdout; no progress on stderr unless --progress asks for it
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnChange {
+    Restart,
+    Fail,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressChoice {
+    Auto,
+    Bar,
+    Plain,
+    None,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// What to ask about, http or https
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The target's name; its .part will do as well
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CancelArgs {
+    /// The target's name; its .part will do as well
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Show the causes of an error
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// How a question is answered.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct AnswerArgs {
+    /// One JSON object on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show the causes of an error
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let DownloadArgs { target, fetch, request, resume, feedback, .. } =
+            parse("haul http://h/x").unwrap().download;
+        assert_eq!((target.output, target.dir, target.max_size), (None, PathBuf::from("."), None));
+        assert_eq!((fetch.jobs, fetch.segment_size, fetch.range), (8, None, None));
+        assert_eq!(request.connect_timeout, Duration::from_secs(10));
+        assert_eq!(request.timeout, Duration::from_secs(15));
+        assert_eq!(request.retries, 5);
+        assert_eq!(request.max_wait, Duration::from_secs(600));
+        assert_eq!(resume.on_change, OnChange::Restart);
+        assert_eq!(feedback.progress, ProgressChoice::Auto);
+    }
+
+    #[test]
+    fn a_url_is_a_download_and_a_command_needs_none() {
+        assert!(parse("haul http://h/x http://h/y").unwrap().command.is_none());
+        for line in ["haul info http://h/x --json", "haul status x", "haul cancel x"] {
+            assert!(parse(line).unwrap().command.is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_suffix_range_is_no_option() {
+        let range = parse("haul --range -100 http://h/x").unwrap().download.fetch.range;
+        assert_eq!(range, Some(Part::Last(100)));
+    }
+
+    #[test]
+    fn what_is_not_there_yet_or_contradicts_is_a_usage_error() {
+        for line in [
+            "haul",
+            "haul -o - http://h/x",
+            "haul --jobs auto http://h/x",
+            "haul --force --skip-existing http://h/x",
+            "haul -q -v http://h/x",
+            "haul --timeout 0 http://h/x",
+            "haul --on-change panic http://h/x",
+            "haul info",
+            "haul --checksum sha256:00 http://h/x",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

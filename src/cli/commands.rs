@@ -1,0 +1,306 @@
+//! What each command does; the questions `info` and `status`, and `cancel`.
+
+use std::time::{Duration, SystemTime};
+
+use haul::{ByteRange, Offer, Partial};
+use serde::Serialize;
+
+use super::args::{AnswerArgs, CancelArgs, Cli, Command, DownloadArgs, InfoArgs, StatusArgs};
+use super::exit::{ExitCode, Failure};
+use super::resolve::{Surroundings, inspection, resolve};
+use super::{human, messages, output, run};
+
+/// How many missing ranges a person is shown.
+const SHOWN: usize = 10;
+
+/// Does what was asked, and says why if it cannot.
+pub(crate) fn execute(cli: Cli) -> ExitCode {
+    let (ended, verbose) = match cli.command {
+        None => (download(&cli.download), cli.download.feedback.verbose),
+        Some(Command::Info(arguments)) => (info(&arguments), arguments.answer.verbose),
+        Some(Command::Status(arguments)) => (status(&arguments), arguments.answer.verbose),
+        Some(Command::Cancel(arguments)) => (cancel(&arguments), arguments.verbose),
+    };
+    ended.unwrap_or_else(|failure| {
+        failure.report(verbose);
+        failure.code
+    })
+}
+
+fn download(arguments: &DownloadArgs) -> Result<ExitCode, Failure> {
+    run::download(resolve(arguments, Surroundings::detect())?)
+}
+
+fn info(arguments: &InfoArgs) -> Result<ExitCode, Failure> {
+    let download = inspection(&arguments.url, &arguments.request)?;
+    let offer = run::runtime()?.block_on(download.inspect())?;
+    answer(&arguments.answer, &OfferJson::new(&download.url(), &offer), || describe_offer(&offer))
+}
+
+fn status(arguments: &StatusArgs) -> Result<ExitCode, Failure> {
+    let partial = Partial::open(&arguments.file)?;
+    let age = SystemTime::now().duration_since(partial.saved_at).unwrap_or_default();
+    answer(&arguments.answer, &PartialJson::new(&partial, age), || describe_partial(&partial, age))
+}
+
+fn cancel(arguments: &CancelArgs) -> Result<ExitCode, Failure> {
+    Partial::remove(&arguments.file)?;
+    print(&format!("{}: the partial download is removed", messages::label(&arguments.file)))
+}
+
+/// Prints an answer: to a program as JSON, to a person in lines of a name and what it is.
+fn answer<T: Serialize>(
+    arguments: &AnswerArgs,
+    json: &T,
+    lines: impl FnOnce() -> Vec<(&'static str, String)>,
+) -> Result<ExitCode, Failure> {
+    if arguments.json {
+        return print(&serde_json::to_string(json).expect("strings and numbers have a form in JSON"));
+    }
+    let lines: Vec<_> =
+        lines().iter().map(|(name, what)| format!("{name:<10} {what}").trim_end().to_owned()).collect();
+    print(&lines.join("\n"))
+}
+
+fn print(text: &str) -> Result<ExitCode, Failure> {
+    output::stdout(text).map_err(|error| Failure::io("stdout", "write the answer", &error))?;
+    Ok(ExitCode::Success)
+}
+
+/// `info --json`.
+#[derive(Debug, Serialize)]
+struct OfferJson<'a> {
+    url: &'a str,
+    final_url: &'a str,
+    name: &'a str,
+    /// `null` where the server does not say.
+    length: Option<u64>,
+    ranges: bool,
+    validator: Option<String>,
+    resumable: bool,
+    /// Why not.
+    reason: Option<String>,
+    encoding: Option<&'a str>,
+    digests: Vec<DigestJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct DigestJson<'a> {
+    header: &'a str,
+    value: &'a str,
+}
+
+impl<'a> OfferJson<'a> {
+    fn new(url: &'a str, offer: &'a Offer) -> Self {
+        Self {
+            url,
+            final_url: &offer.final_url,
+            name: &offer.file_name,
+            length: offer.length,
+            ranges: offer.ranges,
+            validator: offer.validator.as_ref().ok().map(ToString::to_string),
+            resumable: offer.resume().is_ok(),
+            reason: offer.resume().err().map(|why| why.to_string()),
+            encoding: offer.encoding.as_deref(),
+            digests: offer.digests.iter().map(|(header, value)| DigestJson { header, value }).collect(),
+        }
+    }
+}
+
+fn describe_offer(offer: &Offer) -> Vec<(&'static str, String)> {
+    let size = offer.length.map_or_else(|| "unknown".into(), exact_size);
+    let validator = offer.validator.as_ref().map_or_else(|why| format!("none: {why}"), ToString::to_string);
+    let resume = match offer.resume() {
+        Ok(_) => "possible".into(),
+        Err(why) => format!("not possible: {why}"),
+    };
+    let mut lines = vec![
+        ("url:", offer.final_url.clone()),
+        ("name:", offer.file_name.clone()),
+        ("size:", size),
+        ("ranges:", if offer.ranges { "yes" } else { "no" }.into()),
+        ("validator:", validator),
+        ("resume:", resume),
+    ];
+    lines.extend(offer.encoding.iter().map(|encoding| ("encoding:", format!("{encoding}; saved as it is"))));
+    lines.extend(offer.digests.iter().map(|(header, value)| ("digest:", format!("{header}: {value}"))));
+    lines
+}
+
+/// `1.0 GiB (1073741824 bytes)`.
+fn exact_size(bytes: u64) -> String {
+    let exact = human::count(bytes, "byte");
+    if bytes < 1024 { exact } else { format!("{} ({exact})", human::bytes(bytes)) }
+}
+
+/// `status --json`. Ranges are half-open, in bytes of the target.
+#[derive(Debug, Serialize)]
+struct PartialJson<'a> {
+    target: String,
+    source: &'a str,
+    length: u64,
+    bytes: u64,
+    percent: u64,
+    segment_size: u64,
+    segments: usize,
+    missing: Vec<RangeJson>,
+    validator: Option<String>,
+    /// RFC 3339, UTC.
+    saved_at: String,
+    age_ms: u128,
+    /// A process is downloading to it right now.
+    active: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct RangeJson {
+    start: u64,
+    end: u64,
+}
+
+impl<'a> PartialJson<'a> {
+    fn new(partial: &'a Partial, age: Duration) -> Self {
+        Self {
+            target: partial.target.to_string_lossy().into_owned(),
+            source: &partial.source,
+            length: partial.length,
+            bytes: partial.in_place,
+            percent: human::percent(partial.in_place, partial.length),
+            segment_size: partial.segment_size,
+            segments: partial.segments,
+            missing: partial
+                .missing
+                .iter()
+                .map(|&ByteRange { start, end }| RangeJson { start, end })
+                .collect(),
+            validator: partial.validator.as_ref().map(ToString::to_string),
+            saved_at: humantime::format_rfc3339_seconds(partial.saved_at).to_string(),
+            age_ms: age.as_millis(),
+            active: partial.active,
+        }
+    }
+}
+
+fn describe_partial(partial: &Partial, age: Duration) -> Vec<(&'static str, String)> {
+    let Partial { length, in_place, .. } = *partial;
+    let percent = human::percent(in_place, length);
+    let done = format!("{} of {} ({percent} %)", human::bytes(in_place), human::bytes(length));
+    let state =
+        if partial.active { "being downloaded right now" } else { "interrupted; the same command resumes" };
+    let validator =
+        partial.validator.as_ref().map_or_else(|| "none; it will start over".into(), ToString::to_string);
+    let segments = human::count(partial.segments as u64, "segment");
+    let mut lines = vec![
+        ("target:", messages::label(&partial.target)),
+        ("state:", state.into()),
+        ("done:", done),
+        ("segments:", format!("{segments} of {}", human::bytes(partial.segment_size))),
+        ("validator:", validator),
+        ("source:", partial.source.clone()),
+        ("saved:", human::ago(age)),
+    ];
+    lines.extend(describe_missing(&partial.missing).into_iter().map(|line| ("missing:", line)));
+    lines
+}
+
+/// The missing ranges as `--range` takes them, both ends included; the first ten.
+fn describe_missing(missing: &[ByteRange]) -> Vec<String> {
+    let shown = missing.iter().take(SHOWN).filter(|range| !range.is_empty());
+    let mut lines: Vec<_> = shown
+        .map(|range| format!("{}-{} ({})", range.start, range.end - 1, human::bytes(range.len())))
+        .collect();
+    match missing.len() {
+        0 => lines.push("nothing".into()),
+        more if more > SHOWN => lines.push(format!("… and {} more", more - SHOWN)),
+        _ => {}
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use haul::{NoValidator, Validator};
+    use serde_json::json;
+
+    fn offer() -> Offer {
+        Offer {
+            final_url: "https://cdn.example/x".into(),
+            length: Some(1 << 30),
+            ranges: true,
+            validator: Ok(Validator::EntityTag("\"v1\"".into())),
+            encoding: None,
+            file_name: "x".into(),
+            digests: vec![("Repr-Digest".into(), "sha-256=:AA==:".into())],
+        }
+    }
+
+    fn partial(missing: Vec<ByteRange>) -> Partial {
+        Partial {
+            target: "./x".into(),
+            length: 1000,
+            in_place: 400,
+            segment_size: 65_536,
+            segments: 1,
+            missing,
+            validator: None,
+            source: "http://h/x".into(),
+            saved_at: SystemTime::UNIX_EPOCH,
+            active: false,
+        }
+    }
+
+    #[test]
+    fn info_says_whether_and_why_not() {
+        let lines = describe_offer(&offer());
+        assert!(lines.contains(&("size:", "1.0 GiB (1073741824 bytes)".into())), "{lines:?}");
+        assert!(lines.contains(&("resume:", "possible".into())), "{lines:?}");
+        assert!(lines.contains(&("digest:", "Repr-Digest: sha-256=:AA==:".into())), "{lines:?}");
+
+        let lines = describe_offer(&Offer { validator: Err(NoValidator::NeitherSent), ..offer() });
+        let why = "not possible: the server sends neither ETag nor Last-Modified";
+        assert!(lines.contains(&("resume:", why.into())), "{lines:?}");
+    }
+
+    #[test]
+    fn info_has_its_fields_in_json() {
+        let said = serde_json::to_value(OfferJson::new("https://h/x", &offer())).unwrap();
+        assert_eq!(
+            said,
+            json!({"url": "https://h/x", "final_url": "https://cdn.example/x", "name": "x", "length": 1 << 30,
+                   "ranges": true, "validator": "ETag \"v1\"", "resumable": true, "reason": null, "encoding": null,
+                   "digests": [{"header": "Repr-Digest", "value": "sha-256=:AA==:"}]})
+        );
+        let offer = Offer { ranges: false, length: None, ..offer() };
+        let said = serde_json::to_value(OfferJson::new("https://h/x", &offer)).unwrap();
+        assert_eq!((&said["resumable"], &said["length"]), (&json!(false), &json!(null)));
+        assert_eq!(said["reason"], json!("the server ignores ranges"));
+    }
+
+    #[test]
+    fn status_has_its_fields_in_json() {
+        let partial = partial(vec![ByteRange { start: 400, end: 1000 }]);
+        let said = serde_json::to_value(PartialJson::new(&partial, Duration::from_secs(3))).unwrap();
+        assert_eq!(
+            said,
+            json!({"target": "./x", "source": "http://h/x", "length": 1000, "bytes": 400, "percent": 40,
+                   "segment_size": 65_536, "segments": 1, "missing": [{"start": 400, "end": 1000}], "validator": null,
+                   "saved_at": "1970-01-01T00:00:00Z", "age_ms": 3000, "active": false})
+        );
+    }
+
+    #[test]
+    fn status_shows_ten_ranges_and_how_many_more() {
+        let range = |at: u64| ByteRange { start: at * 10, end: at * 10 + 5 };
+        for (count, shown, last) in
+            [(0, 1, "nothing"), (1, 1, "0-4 (5 B)"), (10, 10, "90-94 (5 B)"), (13, 11, "… and 3 more")]
+        {
+            let lines = describe_missing(&(0..count).map(range).collect::<Vec<_>>());
+            assert_eq!((lines.len(), lines.last().map(String::as_str)), (shown, Some(last)), "{count}");
+        }
+        let lines = describe_partial(&partial(vec![range(0)]), Duration::from_secs(180));
+        assert!(lines.contains(&("done:", "400 B of 1000 B (40 %)".into())), "{lines:?}");
+        assert!(lines.contains(&("saved:", "3 minutes ago".into())), "{lines:?}");
+        assert!(lines.contains(&("target:", "x".into())), "{lines:?}");
+    }
+}

@@ -1,0 +1,28 @@
+//! The command line: arguments as typed → resolved → the library's builders, and what people and programs see.
+//!
+//! ```text
+//! args ─► resolve ─► run ─► signals            what was asked, decided, done
+//!   └► values          └──► events             --json, on stdout
+//!                      └──► messages, progress what a person sees, on stderr
+//! commands: info, status, cancel               exit: codes and failures
+//! ```
+//!
+//! Everything that words or decides something is pure; only `output` writes to stdout and stderr (and the bar,
+//! which indicatif draws).
+
+mod args;
+mod commands;
+mod events;
+mod exit;
+mod human;
+mod messages;
+mod output;
+mod progress;
+mod resolve;
+mod run;
+mod signals;
+mod values;
+
+pub(crate) use args::Cli;
+pub(crate) use commands::execute;
+pub(crate) use exit::{ExitCode, refuse};

@@ -1,0 +1,299 @@
+//! Arguments, environment and terminal → one resolved configuration, with the library's requests in it.
+//!
+//! Everything that is wrong with the command line is found here, before anything is fetched.
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory;
+use haul::{Download, DownloadBuilder, Durability, Existing, OnChange};
+
+use super::args::{self, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RequestArgs, TargetArgs};
+use super::exit::Failure;
+use super::values;
+
+/// What a download command does, with nothing left to decide.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// What to download, in the order given.
+    pub(crate) downloads: Vec<Download>,
+    /// What is said, and where.
+    pub(crate) feedback: Feedback,
+}
+
+/// What is said, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Feedback {
+    /// How progress is drawn on stderr.
+    pub(crate) progress: ProgressStyle,
+    /// How much is said on stderr beside it.
+    pub(crate) verbosity: Verbosity,
+    /// Whether events go to stdout as JSON lines.
+    pub(crate) json: bool,
+}
+
+/// How progress is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProgressStyle {
+    Bar { color: bool },
+    Plain,
+    None,
+}
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verbosity {
+    /// Errors.
+    Quiet,
+    /// And what a person should know: notes, restarts, that there is no resume, the summary.
+    Normal,
+    /// And what explains a run: segments, retries, causes.
+    Verbose,
+}
+
+/// What the environment and the terminal say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Surroundings {
+    /// Stderr is a terminal that can move its cursor.
+    pub(crate) terminal: bool,
+    /// `NO_COLOR` is set to something (<https://no-color.org>).
+    pub(crate) no_color: bool,
+}
+
+impl Surroundings {
+    pub(crate) fn detect() -> Self {
+        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self { terminal: io::stderr().is_terminal() && !dumb, no_color: is_set("NO_COLOR") }
+    }
+}
+
+/// Decides everything that the command line leaves open.
+pub(crate) fn resolve(arguments: &DownloadArgs, surroundings: Surroundings) -> Result<Config, Failure> {
+    let DownloadArgs { urls, target, request, feedback, .. } = arguments;
+    if let Some(word) = urls.iter().find(|url| Cli::command().find_subcommand(url).is_some()) {
+        return Err(Failure::usage(format!(
+            "{word} is a command: write haul {word}, and its options after it"
+        )));
+    }
+    let keeps = target.output.as_deref().is_some_and(|path| !is_null(path));
+    if urls.len() > 1 && keeps {
+        return Err(Failure::usage("several URLs cannot have one target: leave out -o, or use -d"));
+    }
+    if urls.len() > 1 && request.head_url.is_some() {
+        return Err(Failure::usage("--head-url is for one URL: start haul once for each"));
+    }
+    let headers = headers(&request.headers)?;
+    let download = |url: &String| Ok(builder(url, &headers, arguments).build()?);
+    let downloads = urls.iter().map(download).collect::<Result<_, Failure>>()?;
+    Ok(Config { downloads, feedback: resolve_feedback(feedback, surroundings) })
+}
+
+/// A request as the library takes it, without what concerns only downloads.
+pub(crate) fn inspection(url: &str, request: &RequestArgs) -> Result<Download, Failure> {
+    Ok(with_request(Download::builder(url), &headers(&request.headers)?, request).build()?)
+}
+
+fn builder(url: &str, headers: &[(String, String)], arguments: &DownloadArgs) -> DownloadBuilder {
+    let DownloadArgs { target, fetch, request, resume, .. } = arguments;
+    let mut builder = with_request(Download::builder(url), headers, request)
+        .dir(&target.dir)
+        .jobs(fetch.jobs)
+        .existing(existing(target))
+        .durability(if resume.no_sync { Durability::Kill } else { Durability::PowerCut })
+        .on_change(match resume.on_change {
+            args::OnChange::Restart => OnChange::Restart,
+            args::OnChange::Fail => OnChange::Fail,
+        });
+    builder = match &target.output {
+        Some(path) if is_null(path) => builder.discard(),
+        Some(path) => builder.output(path),
+        None => builder,
+    };
+    if let Some(bytes) = fetch.segment_size {
+        builder = builder.segment_size(bytes);
+    }
+    if let Some(part) = fetch.range {
+        builder = builder.part(part);
+    }
+    if let Some(bytes) = target.max_size {
+        builder = builder.max_size(bytes);
+    }
+    if resume.restart {
+        builder = builder.ignore_checkpoint();
+    }
+    if fetch.allow_unvalidated { builder.allow_unvalidated() } else { builder }
+}
+
+fn with_request(
+    builder: DownloadBuilder,
+    headers: &[(String, String)],
+    request: &RequestArgs,
+) -> DownloadBuilder {
+    let builder = builder
+        .connect_timeout(request.connect_timeout)
+        .timeout(request.timeout)
+        .retries(request.retries)
+        .max_wait(request.max_wait);
+    let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(name, value));
+    match &request.head_url {
+        Some(url) => builder.head_url(url),
+        None => builder,
+    }
+}
+
+fn existing(target: &TargetArgs) -> Existing {
+    match (target.force, target.skip_existing) {
+        (true, _) => Existing::Replace,
+        (false, true) => Existing::Skip,
+        (false, false) => Existing::Refuse,
+    }
+}
+
+/// The one target that is no regular file: everything is fetched and nothing kept.
+fn is_null(path: &Path) -> bool {
+    path == Path::new("/dev/null")
+}
+
+/// The headers of all `-H`, in order. Neither a value nor a line that is no header is ever shown.
+fn headers(typed: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let read = |text: &String| match text.strip_prefix('@') {
+        Some(path) => header_file(&PathBuf::from(path)),
+        None => match values::header(text) {
+            Some(header) => Ok(vec![header]),
+            None => Err(Failure::usage("-H takes 'Name: value', or @FILE with one a line")),
+        },
+    };
+    typed.iter().map(read).collect::<Result<Vec<_>, _>>().map(|lists| lists.concat())
+}
+
+fn header_file(path: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let place = path.display();
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::io(place, "read headers from it", &error))?;
+    values::header_lines(&text).map_err(|line| {
+        Failure::usage(format!(
+            "{}: line {line} is no header: write 'Name: value', or # before a comment",
+            path.display()
+        ))
+    })
+}
+
+fn resolve_feedback(arguments: &FeedbackArgs, surroundings: Surroundings) -> Feedback {
+    let verbosity = match (arguments.quiet, arguments.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, true) => Verbosity::Verbose,
+        (false, false) => Verbosity::Normal,
+    };
+    let bar = ProgressStyle::Bar { color: !surroundings.no_color };
+    let progress = match arguments.progress {
+        _ if verbosity == Verbosity::Quiet => ProgressStyle::None,
+        ProgressChoice::Auto if arguments.json => ProgressStyle::None,
+        ProgressChoice::Auto | ProgressChoice::Bar if surroundings.terminal => bar,
+        // A bar in a log file would be one endless line.
+        ProgressChoice::Auto | ProgressChoice::Bar | ProgressChoice::Plain => ProgressStyle::Plain,
+        ProgressChoice::None => ProgressStyle::None,
+    };
+    Feedback { progress, verbosity, json: arguments.json }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::exit::ExitCode;
+    use super::*;
+    use clap::Parser;
+    use std::io::Write;
+
+    const TERMINAL: Surroundings = Surroundings { terminal: true, no_color: false };
+    const FILE: Surroundings = Surroundings { terminal: false, no_color: false };
+
+    fn parse(arguments: &str) -> args::DownloadArgs {
+        Cli::try_parse_from(format!("haul {arguments}").split_whitespace()).unwrap().download
+    }
+
+    fn refused(arguments: &str) -> Failure {
+        resolve(&parse(arguments), FILE).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_shown_follows_from_options_and_terminal() {
+        let bar = ProgressStyle::Bar { color: true };
+        for (arguments, surroundings, progress, verbosity) in [
+            ("", TERMINAL, bar, Verbosity::Normal),
+            ("", FILE, ProgressStyle::Plain, Verbosity::Normal),
+            ("--progress bar", FILE, ProgressStyle::Plain, Verbosity::Normal),
+            ("--progress plain", TERMINAL, ProgressStyle::Plain, Verbosity::Normal),
+            ("--progress none -v", TERMINAL, ProgressStyle::None, Verbosity::Verbose),
+            ("--json", TERMINAL, ProgressStyle::None, Verbosity::Normal),
+            ("--json --progress bar", TERMINAL, bar, Verbosity::Normal),
+            ("-q", TERMINAL, ProgressStyle::None, Verbosity::Quiet),
+            (
+                "",
+                Surroundings { no_color: true, ..TERMINAL },
+                ProgressStyle::Bar { color: false },
+                Verbosity::Normal,
+            ),
+        ] {
+            let feedback =
+                resolve(&parse(&format!("{arguments} http://h/x")), surroundings).unwrap().feedback;
+            assert_eq!((feedback.progress, feedback.verbosity), (progress, verbosity), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn several_urls_keep_their_order() {
+        let config = resolve(&parse("http://h/a http://h/b -d /tmp -o /dev/null"), FILE).unwrap();
+        let urls: Vec<_> = config.downloads.iter().map(Download::url).collect();
+        assert_eq!(urls, ["http://h/a", "http://h/b"]);
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_found_before_anything_is_fetched() {
+        for (arguments, named) in [
+            ("-o x http://h/a http://h/b", "one target"),
+            ("--head-url http://h/s http://h/a http://h/b", "--head-url"),
+            ("http://h/a ftp://h/b", "ftp"),
+            ("-q info http://h/a", "is a command"),
+            ("-s 100k http://h/a", "power of two"),
+            ("-j 0 http://h/a", "0 jobs"),
+            ("-H Range:bytes=0-1 http://h/a", "haul's own"),
+        ] {
+            let failure = refused(arguments);
+            assert_eq!(failure.code, ExitCode::Usage, "{arguments}");
+            assert!(failure.message.to_lowercase().contains(named), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn h74_a_header_that_is_none_is_not_shown() {
+        let failure = refused("-H hunter2 http://h/a");
+        assert_eq!(failure.code, ExitCode::Usage);
+        assert!(!failure.message.contains("hunter2"));
+
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "X-Key: 1\nhunter2").unwrap();
+        let failure = refused(&format!("-H @{} http://h/a", file.path().display()));
+        assert!(
+            failure.message.contains("line 2") && !failure.message.contains("hunter2"),
+            "{}",
+            failure.message
+        );
+    }
+
+    #[test]
+    fn headers_come_from_the_command_line_and_from_files_in_order() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "# two\nX-B: 2\n\nX-C: 3").unwrap();
+        let typed = ["X-A: 1".into(), format!("@{}", file.path().display()), "X-D: 4".into()];
+        let names: Vec<_> = headers(&typed).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["X-A", "X-B", "X-C", "X-D"]);
+    }
+
+    #[test]
+    fn a_header_file_that_cannot_be_read_is_this_machines_no() {
+        let failure = refused("-H @/nonexistent/headers http://h/a");
+        assert_eq!(failure.code, ExitCode::Local);
+        assert!(failure.message.starts_with("/nonexistent/headers: "), "{}", failure.message);
+    }
+}

@@ -1,0 +1,236 @@
+//! Keeps the checkpoint file behind a running transfer, off the async threads.
+//!
+//! Soft commits follow the work at most every 50 ms, and go on while the disk syncs; a hard commit begins a
+//! second after the last one ended, so that a slow disk is not flooded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use super::blocking::blocking;
+use super::request::Durability;
+use crate::error::{Error, Result};
+use crate::store::commit::{CheckpointFile, Durable, Snapshot};
+use crate::store::part::PartFile;
+
+const SOFT_INTERVAL: Duration = Duration::from_millis(50);
+const HARD_INTERVAL: Duration = Duration::from_secs(1);
+/// Soft commits take at most this share of the time: large bitmaps are written less often.
+const SOFT_SHARE: u32 = 20;
+
+/// Something went wrong behind the transfer's back.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The data could not be made durable. What was not in `durable` before is not to be believed (H50).
+    Sync { durable: Option<Snapshot>, error: Error },
+    /// The checkpoint could not be written.
+    Checkpoint(Error),
+}
+
+/// How far the last commit goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LastCommit {
+    /// Everything that landed is durable; until the deadline the file is only written.
+    Hard { deadline: Option<Instant> },
+    /// The file is written.
+    Soft,
+}
+
+/// The transfer's end of the committer.
+#[derive(Debug)]
+pub(crate) struct Committer {
+    snapshots: watch::Sender<Option<Snapshot>>,
+    close: oneshot::Sender<LastCommit>,
+    task: JoinHandle<(CheckpointFile, Result<()>)>,
+}
+
+impl Committer {
+    pub(crate) fn spawn(
+        file: CheckpointFile,
+        part: Arc<PartFile>,
+        durability: Durability,
+    ) -> (Self, mpsc::Receiver<Trouble>) {
+        let (snapshots, seen) = watch::channel(None);
+        let (close, closing) = oneshot::channel();
+        let (trouble, troubles) = mpsc::channel(1);
+        let keeper = Keeper {
+            file: Some(file),
+            part,
+            durability,
+            snapshots: seen,
+            last: None,
+            durable: None,
+            trouble,
+            soft_due: Instant::now(),
+        };
+        let task = tokio::spawn(keeper.run(closing));
+        (Self { snapshots, close, task }, troubles)
+    }
+
+    /// The state to be committed from now on. What it calls complete must have been written.
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        self.snapshots.send_replace(Some(snapshot));
+    }
+
+    /// Commits what was published last, and gives the file back.
+    pub(crate) async fn close(self, last: LastCommit) -> (CheckpointFile, Result<()>) {
+        // The other end is only gone if the task panicked, which the join says.
+        let _ = self.close.send(last);
+        match self.task.await {
+            Ok(closed) => closed,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+}
+
+struct Keeper {
+    /// Always there between the steps: a step takes it to a blocking thread and brings it back.
+    file: Option<CheckpointFile>,
+    part: Arc<PartFile>,
+    durability: Durability,
+    snapshots: watch::Receiver<Option<Snapshot>>,
+    /// Written last, softly or hard.
+    last: Option<Snapshot>,
+    /// On the disk, with its data.
+    durable: Option<Snapshot>,
+    trouble: mpsc::Sender<Trouble>,
+    soft_due: Instant,
+}
+
+type Syncing = JoinHandle<Result<Durable>>;
+
+impl Keeper {
+    async fn run(mut self, mut closing: oneshot::Receiver<LastCommit>) -> (CheckpointFile, Result<()>) {
+        let mut syncing: Option<Syncing> = None;
+        let mut hard_due = Instant::now() + HARD_INTERVAL;
+        let mut pending = false;
+        let last = loop {
+            let unsynced =
+                self.durability == Durability::PowerCut && !same(self.last.as_ref(), self.durable.as_ref());
+            let step = tokio::select! {
+                last = &mut closing => break last.unwrap_or(LastCommit::Soft),
+                changed = self.snapshots.changed(), if !pending => match changed {
+                    Ok(()) => {
+                        pending = true;
+                        Ok(())
+                    }
+                    Err(_) => break LastCommit::Soft,
+                },
+                () = sleep_until(self.soft_due), if pending => {
+                    pending = false;
+                    self.soft().await
+                }
+                synced = join(&mut syncing) => {
+                    hard_due = Instant::now() + HARD_INTERVAL;
+                    self.harden(synced).await
+                }
+                () = sleep_until(hard_due), if unsynced && syncing.is_none() => {
+                    syncing = self.last.clone().map(|snapshot| self.sync(snapshot));
+                    Ok(())
+                }
+            };
+            if let Err(trouble) = step {
+                // The transfer stops at the first trouble; there is room for one.
+                let _ = self.trouble.try_send(trouble);
+            }
+        };
+        let result = self.finish(last, syncing).await;
+        (self.file.take().expect("no step is under way"), result)
+    }
+
+    /// Writes what was published last.
+    async fn soft(&mut self) -> Result<(), Trouble> {
+        let Some(snapshot) = self.snapshots.borrow_and_update().clone() else { return Ok(()) };
+        let began = Instant::now();
+        let written = self.with_file({
+            let snapshot = snapshot.clone();
+            move |file| file.soft(&snapshot)
+        });
+        written.await.map_err(Trouble::Checkpoint)?;
+        self.soft_due = Instant::now() + (began.elapsed() * SOFT_SHARE).clamp(SOFT_INTERVAL, HARD_INTERVAL);
+        self.last = Some(snapshot);
+        Ok(())
+    }
+
+    fn sync(&self, snapshot: Snapshot) -> Syncing {
+        let part = Arc::clone(&self.part);
+        tokio::task::spawn_blocking(move || snapshot.sync(&part))
+    }
+
+    /// Writes a hard slot, if its data got to the disk; and then what landed meanwhile, softly.
+    async fn harden(&mut self, synced: Result<Durable>) -> Result<(), Trouble> {
+        let durable = synced.map_err(|error| Trouble::Sync { durable: self.durable.clone(), error })?;
+        let snapshot = Snapshot(Arc::clone(durable.checkpoint()));
+        self.with_file(move |file| file.hard(&durable)).await.map_err(Trouble::Checkpoint)?;
+        let behind = !same(self.last.as_ref(), Some(&snapshot));
+        self.durable = Some(snapshot);
+        if behind { self.soft().await } else { Ok(()) }
+    }
+
+    async fn finish(&mut self, last: LastCommit, mut syncing: Option<Syncing>) -> Result<()> {
+        // First what is quick: from here on a kill costs nothing.
+        self.soft().await.map_err(Trouble::into_error)?;
+        let LastCommit::Hard { deadline } = last else { return Ok(()) };
+        if self.durability == Durability::Kill {
+            return Ok(());
+        }
+        let hard = async {
+            if syncing.is_some() {
+                let synced = join(&mut syncing).await;
+                self.harden(synced).await.map_err(Trouble::into_error)?;
+            }
+            let Some(snapshot) = self.last.clone() else { return Ok(()) };
+            if same(Some(&snapshot), self.durable.as_ref()) {
+                return Ok(());
+            }
+            let mut syncing = Some(self.sync(snapshot));
+            let synced = join(&mut syncing).await;
+            self.harden(synced).await.map_err(Trouble::into_error)
+        };
+        match deadline {
+            None => hard.await,
+            // The soft commit stands, and after a power cut its CRCs tell what it is worth.
+            Some(deadline) => tokio::time::timeout_at(deadline, hard).await.unwrap_or(Ok(())),
+        }
+    }
+
+    async fn with_file(
+        &mut self,
+        step: impl FnOnce(&mut CheckpointFile) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let mut file = self.file.take().expect("steps come one after the other");
+        let (file, result) = blocking(move || {
+            let result = step(&mut file);
+            (file, result)
+        })
+        .await;
+        self.file = Some(file);
+        result
+    }
+}
+
+impl Trouble {
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::Sync { error, .. } | Self::Checkpoint(error) => error,
+        }
+    }
+}
+
+fn same(a: Option<&Snapshot>, b: Option<&Snapshot>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => Arc::ptr_eq(&a.0, &b.0),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
+/// The result of the sync under way, which is over then; never, where there is none.
+async fn join(syncing: &mut Option<Syncing>) -> Result<Durable> {
+    let Some(task) = syncing else { return std::future::pending().await };
+    let joined = task.await;
+    *syncing = None;
+    joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}

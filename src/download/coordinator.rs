@@ -1,0 +1,434 @@
+//! The one owner of a ranged transfer's state: it hands out spans, judges faults, and publishes what landed.
+//!
+//! Workers talk to it by message and nothing else changes its state, so that every decision is taken in one
+//! order. The decisions themselves are in [`scheduler`](crate::scheduler) and [`retry`](crate::http::retry).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::committer::{Committer, LastCommit, Trouble};
+use super::control::Control;
+use super::event::Event;
+use super::files::Files;
+use super::look::{FIRST_SPAN, refuse_long_wait};
+use super::progress::{Phase, Rate};
+use super::reporter::Reporter;
+use super::request::{Remains, Request};
+use super::verify::{Judged, verify};
+use super::worker::{Message, Shared, Span, Worker};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::client::Traffic;
+use crate::http::fetch::{Body, Fetcher};
+use crate::http::retry::{Fault, Stage, Verdict, backoff, verdict};
+use crate::scheduler::{Scheduler, StealTerms, WorkerId};
+
+/// Fewer bytes are not worth a request of their own while there is a choice.
+const LEAST_SPAN: u64 = 2 << 20;
+/// Nothing is taken from a lease that ends within this many seconds: a request costs round trips.
+const LEAST_STEAL_SECONDS: f64 = 0.2;
+const TICK: Duration = Duration::from_millis(50);
+/// How long the past counts in a worker's rate.
+const RATE_MEMORY: Duration = Duration::from_secs(1);
+/// After this long without a throttle one more request is tried.
+const THROTTLE_MEMORY: Duration = Duration::from_secs(10);
+/// A signal's last commit may take this long to reach the disk; the process has promised to end within 2 s.
+const LAST_COMMIT: Duration = Duration::from_millis(1500);
+
+/// How a transfer ended, short of an error.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// Every segment is in place and checked.
+    Whole,
+    /// The object has to be looked at again.
+    Look(Fault),
+    /// Ranges are not to be had.
+    Stream(String),
+    /// The disk lost bytes; they are missing again (H50).
+    Rewrite(Error),
+}
+
+/// What a transfer works with.
+pub(crate) struct Job<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) reporter: &'a Reporter,
+    pub(crate) control: &'a Control,
+    pub(crate) traffic: &'a Arc<Traffic>,
+    pub(crate) fetcher: Fetcher,
+    /// The probe's answer, for the first missing segments.
+    pub(crate) first: Option<Body>,
+}
+
+/// Fetches what the ledger misses and checks what it claims.
+pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
+    let control = job.control.clone();
+    let mut coordinator = Coordinator::new(job, files);
+    let turn = tokio::select! {
+        turn = coordinator.run() => turn,
+        remains = control.cancelled() => Err(cancelled(remains)),
+    };
+    // No worker may write after the last commit is taken.
+    coordinator.workers.shutdown().await;
+    coordinator.report_progress();
+    if let Some(committer) = coordinator.committer.take() {
+        committer.publish(coordinator.files.snapshot());
+        let last = match &turn {
+            Ok(Turn::Whole | Turn::Rewrite(_)) => LastCommit::Soft,
+            Ok(Turn::Look(_) | Turn::Stream(_)) => LastCommit::Hard { deadline: None },
+            Err(_) => LastCommit::Hard { deadline: Some(Instant::now() + LAST_COMMIT) },
+        };
+        let (file, committed) = committer.close(last).await;
+        files.checkpoint = Some(file);
+        // What failed first says more than the commit that failed after it.
+        return turn.and_then(|turn| committed.map(|()| turn));
+    }
+    turn
+}
+
+pub(crate) fn cancelled(remains: Remains) -> Error {
+    let error = Error::new(ErrorKind::Cancelled, "stopped");
+    match remains {
+        Remains::Keep => error.hint("the same command again resumes it"),
+        Remains::Delete => error,
+    }
+}
+
+/// What is known of a worker.
+#[derive(Debug, Default)]
+struct Seen {
+    meter: Arc<AtomicU64>,
+    rate: Rate,
+}
+
+/// Failures in a row without a byte in between.
+#[derive(Debug, Default)]
+struct Failures {
+    count: u32,
+    /// How much had landed in all when they began.
+    landed: u64,
+}
+
+struct Coordinator<'a> {
+    job: Job<'a>,
+    files: &'a mut Files,
+    shared: Arc<Shared>,
+    /// `None` where nothing is kept.
+    committer: Option<Committer>,
+    troubles: mpsc::Receiver<Trouble>,
+    scheduler: Scheduler,
+    workers: JoinSet<WorkerId>,
+    /// Tells which worker a task was.
+    tasks: HashMap<tokio::task::Id, WorkerId>,
+    seen: BTreeMap<WorkerId, Seen>,
+    idle: Vec<(WorkerId, oneshot::Sender<Span>)>,
+    inbox: mpsc::Receiver<Message>,
+    /// Held for new workers; also keeps the inbox open.
+    outbox: mpsc::Sender<Message>,
+    /// By the segment they happened at.
+    failures: BTreeMap<usize, Failures>,
+    /// Requests at once, at the moment.
+    limit: usize,
+    /// When the limit changed last.
+    limited: Instant,
+    /// The origin asked to be left alone until then.
+    pause: Option<Instant>,
+    /// Segments that have landed, ever.
+    landed: u64,
+    /// There is something new to commit.
+    dirty: bool,
+    ticked: Instant,
+}
+
+impl<'a> Coordinator<'a> {
+    fn new(job: Job<'a>, files: &'a mut Files) -> Self {
+        let segments = files.ledger.segments();
+        let shared = Arc::new(Shared {
+            fetcher: job.fetcher.clone(),
+            part: Arc::clone(&files.part),
+            segments,
+            base: files.identity.start,
+            control: job.control.clone(),
+        });
+        let least_span = usize::try_from(LEAST_SPAN / segments.size()).unwrap_or(1);
+        let (outbox, inbox) = mpsc::channel(4 * job.request.jobs);
+        let (committer, troubles) = match files.checkpoint.take() {
+            Some(file) => {
+                let (committer, troubles) =
+                    Committer::spawn(file, Arc::clone(&files.part), job.request.durability);
+                (Some(committer), troubles)
+            }
+            None => (None, mpsc::channel(1).1),
+        };
+        Self {
+            scheduler: Scheduler::new(files.ledger.complete().clear_runs(), least_span),
+            limit: job.request.jobs,
+            job,
+            files,
+            shared,
+            committer,
+            troubles,
+            workers: JoinSet::new(),
+            tasks: HashMap::new(),
+            seen: BTreeMap::new(),
+            idle: Vec::new(),
+            inbox,
+            outbox,
+            failures: BTreeMap::new(),
+            limited: Instant::now(),
+            pause: None,
+            landed: 0,
+            dirty: true,
+            ticked: Instant::now(),
+        }
+    }
+
+    async fn run(&mut self) -> Result<Turn> {
+        let mut claims = verify(&self.files.ledger, &self.files.part);
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        (0..self.job.request.jobs).for_each(|worker| self.hire(worker));
+        while !self.files.ledger.is_whole() {
+            let ended = tokio::select! {
+                Some(message) = self.inbox.recv() => self.on_message(message)?,
+                Some(judged) = claims.next() => self.on_claim(judged)?,
+                Some(joined) = self.workers.join_next_with_id() => self.on_end(joined)?,
+                Some(trouble) = self.troubles.recv() => Some(self.on_trouble(trouble)?),
+                _ = ticks.tick() => {
+                    self.on_tick();
+                    None
+                }
+            };
+            if let Some(turn) = ended {
+                return Ok(turn);
+            }
+        }
+        Ok(Turn::Whole)
+    }
+
+    fn hire(&mut self, worker: WorkerId) {
+        let seen = self.seen.entry(worker).or_default();
+        let (meter, outbox) = (Arc::clone(&seen.meter), self.outbox.clone());
+        let hired = Worker::new(worker, Arc::clone(&self.shared), outbox, meter);
+        let task = self.workers.spawn(async move {
+            hired.run().await;
+            worker
+        });
+        self.tasks.insert(task.id(), worker);
+    }
+
+    fn on_message(&mut self, message: Message) -> Result<Option<Turn>> {
+        match message {
+            Message::Idle { worker, reply } => {
+                // It holds nothing any more: what it had not landed is anybody's.
+                let ledger = &self.files.ledger;
+                self.scheduler.release(worker, |index| ledger.complete().get(index));
+                self.idle.push((worker, reply));
+                self.dispatch();
+            }
+            Message::Claim { worker, most, reply } => {
+                // A worker that is gone comes back as `Idle`, or not at all.
+                let _ = reply.send(self.scheduler.claim(worker, most));
+            }
+            Message::Landed { first, crcs } => self.on_landed(first, &crcs),
+            Message::Failed { worker, segment, progressed, fault, reply } => {
+                return self.on_fault(worker, segment, progressed, fault, reply);
+            }
+            Message::Broken { error } => return Err(error),
+        }
+        Ok(None)
+    }
+
+    fn on_landed(&mut self, first: usize, crcs: &[u32]) {
+        for (index, crc) in (first..).zip(crcs) {
+            self.files.ledger.land(index, *crc);
+            self.failures.remove(&index);
+        }
+        self.landed += crcs.len() as u64;
+        self.dirty = true;
+    }
+
+    fn on_claim(&mut self, (index, judged): Judged) -> Result<Option<Turn>> {
+        if judged? {
+            self.files.ledger.confirm(index);
+        } else {
+            self.files.ledger.lose(index);
+            self.scheduler.put_back(index..index + 1);
+            self.files.resumed -= self.files.ledger.segments().range(index).len();
+            let message = format!("segment {index} is not what it was written as and is fetched again");
+            self.job.reporter.event(Event::Note { message });
+            self.dispatch();
+        }
+        self.dirty = true;
+        Ok(None)
+    }
+
+    /// A worker ended, which it does by itself only after `Broken`; or it panicked, and another takes its place.
+    fn on_end(
+        &mut self,
+        joined: Result<(tokio::task::Id, WorkerId), tokio::task::JoinError>,
+    ) -> Result<Option<Turn>> {
+        let Err(panic) = joined else { return Ok(None) };
+        let worker = self.tasks.remove(&panic.id());
+        Err(Error::new(ErrorKind::Internal, format!("worker {worker:?} panicked")).caused_by(panic))
+    }
+
+    fn on_fault(
+        &mut self,
+        worker: WorkerId,
+        segment: usize,
+        progressed: bool,
+        fault: Fault,
+        reply: oneshot::Sender<Duration>,
+    ) -> Result<Option<Turn>> {
+        if progressed {
+            self.failures.remove(&segment);
+        }
+        let landed = self.landed;
+        let failures = self.failures.entry(segment).or_insert(Failures { count: 0, landed });
+        let (before, others_go_on) = (failures.count, landed > failures.landed);
+        failures.count += 1;
+        let mut wait = backoff(before + 1, fastrand::f64());
+        match verdict(&fault, Stage::Fetching, before) {
+            Verdict::Retry => {}
+            Verdict::Throttle(asked) => wait = self.throttle(asked, wait, &fault)?,
+            Verdict::Probe => return Ok(Some(Turn::Look(fault))),
+            Verdict::Degrade => return Ok(Some(Turn::Stream(fault.to_string()))),
+            Verdict::Stop(kind) => return Err(self.gave_up(kind, &fault)),
+        }
+        if before >= self.job.request.retries {
+            if !others_go_on || self.limit == 1 {
+                return Err(self
+                    .gave_up(ErrorKind::Network, &fault)
+                    .hint("the same command again resumes it"));
+            }
+            // The server takes others and not this one: it may want fewer connections (H47).
+            self.failures.remove(&segment);
+            self.set_limit(self.limit - 1);
+        }
+        self.job.reporter.retry(Some(segment), fault.to_string(), wait);
+        // With more at work than the limit allows this one lets go: its reply is dropped.
+        if self.scheduler.leased() <= self.limit {
+            // A worker that is gone is noticed by `on_end`.
+            let _ = reply.send(wait);
+        }
+        self.forget_rate(worker);
+        Ok(None)
+    }
+
+    /// The origin wants less of us: everyone waits, and fewer go on (H20).
+    fn throttle(&mut self, asked: Option<Duration>, backoff: Duration, fault: &Fault) -> Result<Duration> {
+        let wait = asked.map_or(backoff, |asked| asked.max(backoff));
+        refuse_long_wait(wait, self.job.request, fault)?;
+        let until = Instant::now() + wait;
+        // Of workers that are turned away together, one halves for all.
+        if self.pause.is_none_or(|pause| pause < Instant::now()) {
+            self.set_limit((self.limit / 2).max(1));
+        }
+        self.pause = self.pause.max(Some(until));
+        Ok(wait)
+    }
+
+    fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+        self.limited = Instant::now();
+    }
+
+    fn gave_up(&self, kind: ErrorKind, fault: &Fault) -> Error {
+        Error::new(kind, fault.to_string()).at(&self.job.request.url)
+    }
+
+    /// Gives the idle something to do, as far as there is something and the limit allows.
+    fn dispatch(&mut self) {
+        if self.pause.is_some_and(|pause| Instant::now() < pause) {
+            return;
+        }
+        while self.scheduler.leased() < self.limit {
+            let Some((worker, reply)) = self.idle.pop() else { return };
+            let body = self.job.first.take();
+            if !self.lease(worker, body.is_some()) {
+                self.idle.push((worker, reply));
+                return;
+            }
+            self.forget_rate(worker);
+            // A worker that is gone is noticed by `on_end`.
+            let _ = reply.send(Span { body });
+        }
+    }
+
+    /// Leases missing segments to the worker, or what another would be long at; the probe's answer goes to the
+    /// first missing ones. Whether there was any.
+    fn lease(&mut self, worker: WorkerId, probed: bool) -> bool {
+        let segments = self.files.ledger.segments();
+        if probed {
+            return self.scheduler.lease_up_to(worker, segments.covering(FIRST_SPAN)).is_some();
+        }
+        let terms = StealTerms { least_seconds: LEAST_STEAL_SECONDS, segment_size: segments.size() };
+        let rates: BTreeMap<WorkerId, f64> =
+            self.seen.iter().filter_map(|(worker, seen)| Some((*worker, seen.rate.per_second()?))).collect();
+        #[expect(clippy::cast_precision_loss, reason = "a mean of at most 256 estimates")]
+        let mean = rates.values().sum::<f64>() / rates.len().max(1) as f64;
+        // One that has just begun is taken to be as fast as the others.
+        let rate = |worker| rates.get(&worker).copied().unwrap_or(mean);
+        self.scheduler
+            .lease(worker, self.job.request.jobs)
+            .or_else(|| self.scheduler.steal(worker, terms, rate))
+            .is_some()
+    }
+
+    /// A worker that begins anew has no rate yet.
+    fn forget_rate(&mut self, worker: WorkerId) {
+        let seen = self.seen.entry(worker).or_default();
+        seen.rate = Rate::starting_at(seen.meter.load(Ordering::Relaxed));
+    }
+
+    fn on_tick(&mut self) {
+        let now = Instant::now();
+        let elapsed = now - self.ticked;
+        self.ticked = now;
+        for seen in self.seen.values_mut() {
+            seen.rate.update(seen.meter.load(Ordering::Relaxed), elapsed, RATE_MEMORY);
+        }
+        if self.limit < self.job.request.jobs && now - self.limited > THROTTLE_MEMORY {
+            self.set_limit(self.limit + 1);
+        }
+        self.dispatch();
+        if let Some(committer) = self.committer.as_ref().filter(|_| std::mem::take(&mut self.dirty)) {
+            committer.publish(self.files.snapshot());
+        }
+        self.report_progress();
+    }
+
+    fn report_progress(&self) {
+        let phase = match () {
+            () if self.job.control.is_paused() => Phase::Paused,
+            () if self.files.ledger.complete().all() => Phase::Finishing,
+            () => Phase::Fetching,
+        };
+        let total = self.files.identity.extent().len();
+        self.job.reporter.progress(phase, self.files.ledger.bytes(), Some(total), self.job.traffic);
+    }
+
+    /// Something failed behind the transfer's back.
+    fn on_trouble(&mut self, trouble: Trouble) -> Result<Turn> {
+        match trouble {
+            Trouble::Checkpoint(error) => Err(error),
+            Trouble::Sync { durable, error } => {
+                let ledger = &mut self.files.ledger;
+                let durable = durable.as_ref().map(|durable| durable.0.ledger.complete());
+                let lost: Vec<usize> = ledger
+                    .complete()
+                    .ones()
+                    .filter(|index| !durable.is_some_and(|durable| durable.get(*index)))
+                    .collect();
+                lost.into_iter().for_each(|index| ledger.lose(index));
+                Ok(Turn::Rewrite(error))
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The files of a running download: part file, checkpoint, and the ledger of what is in them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::request::{Durability, Request};
+use super::target::Claimed;
+use crate::bitmap::Bitmap;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Ledger;
+use crate::plan;
+use crate::range::Segments;
+use crate::store::checkpoint::{Checkpoint, Identity};
+use crate::store::commit::{CheckpointFile, Snapshot};
+use crate::store::disk::Nowhere;
+use crate::store::part::PartFile;
+
+/// What is on the disk, and what is known of it.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) part: Arc<PartFile>,
+    /// Lent to the committer while a transfer runs; `None` also where nothing is kept.
+    pub(crate) checkpoint: Option<CheckpointFile>,
+    pub(crate) identity: Identity,
+    pub(crate) ledger: Ledger,
+    /// Bytes in the file when it is whole; a stream learns it at its end.
+    pub(crate) length: u64,
+    /// Bytes of earlier runs that are still believed.
+    pub(crate) resumed: u64,
+}
+
+impl Files {
+    /// Makes new files for `identity` in place of whatever is there, with `reserve` bytes reserved. Nothing the
+    /// old checkpoint said survives the first new byte.
+    pub(crate) fn fresh(
+        request: &Request,
+        claimed: Option<&mut Claimed>,
+        identity: Identity,
+        reserve: u64,
+    ) -> Result<Self> {
+        let length = identity.extent().len();
+        let ledger = Ledger::new(segments(request, length)?);
+        let Some(claimed) = claimed else {
+            let part = PartFile::streamed(Path::new("/dev/null"), Arc::new(Nowhere));
+            return Ok(Self { part: Arc::new(part), checkpoint: None, identity, ledger, length, resumed: 0 });
+        };
+        // The checkpoint first: it is the lock.
+        let medium = claimed.medium()?;
+        let target = &claimed.target;
+        let path = target.part_path();
+        CheckpointFile::erase(&target.checkpoint_path(), medium.as_ref())?;
+        if target.entry(&target.part_name())?.is_some() {
+            let removed = target.folder().remove(&target.part_name());
+            removed.map_err(|error| Error::io(&path, "replace the part file", error))?;
+        }
+        let part = target.folder().create(&target.part_name());
+        let part = part.map_err(|error| Error::io(&path, "create the part file", error))?;
+        let part = PartFile::reserve(target.folder(), &path, part, reserve)?;
+        let identity = Identity { inode: part.inode()?, ..identity };
+        let first =
+            Checkpoint { identity: identity.clone(), ledger: ledger.clone(), saved_at: unix_seconds() };
+        let checkpoint = CheckpointFile::start(&target.checkpoint_path(), medium, first)?;
+        if request.durability == Durability::PowerCut {
+            target
+                .folder()
+                .sync()
+                .map_err(|error| Error::io(&target.path(), "make the names durable", error))?;
+        }
+        Ok(Self { part: Arc::new(part), checkpoint: Some(checkpoint), identity, ledger, length, resumed: 0 })
+    }
+
+    /// Opens what an earlier run left; `None` where the part file is not what the checkpoint is about.
+    pub(crate) fn reopen(claimed: &mut Claimed) -> Result<Option<Self>> {
+        let Some((checkpoint, left)) = claimed.left.take() else { return Ok(None) };
+        let target = &claimed.target;
+        if target.entry(&target.part_name())?.is_none() {
+            return Ok(None);
+        }
+        let medium = target
+            .folder()
+            .open(&target.part_name())
+            .map_err(|error| Error::io(&target.part_path(), "open the part file", error))?;
+        let Some(part) = PartFile::reopen(&target.part_path(), medium, left.identity.extent().len())? else {
+            return Ok(None);
+        };
+        // A copied part file has another inode; its bytes are decided by their CRCs (H69).
+        let identity = Identity { inode: part.inode()?, ..left.identity };
+        let (length, resumed) = (identity.extent().len(), left.ledger.bytes());
+        let (part, checkpoint) = (Arc::new(part), Some(checkpoint));
+        Ok(Some(Self { part, checkpoint, identity, ledger: left.ledger, length, resumed }))
+    }
+
+    pub(crate) fn checkpoint_now(&self) -> Checkpoint {
+        Checkpoint { identity: self.identity.clone(), ledger: self.ledger.clone(), saved_at: unix_seconds() }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot(Arc::new(self.checkpoint_now()))
+    }
+
+    /// Whether there is anything that a later run could use.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self.ledger.complete() == Bitmap::new(self.ledger.segments().count())
+    }
+}
+
+fn segments(request: &Request, length: u64) -> Result<Segments> {
+    plan::segments(length, request.segment_size).ok_or_else(|| {
+        let message = format!("{length} bytes are too many segments");
+        Error::new(ErrorKind::Usage, message).at(&request.url).hint("use a larger --segment-size")
+    })
+}
+
+/// The machine's clock, for people.
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}

@@ -1,0 +1,37 @@
+//! From a whole part file to a named one, in an order that a power cut may interrupt anywhere.
+
+use std::io;
+
+use super::files::Files;
+use super::request::{Durability, Existing, Request};
+use super::target::Claimed;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::disk::default_mode;
+use crate::store::medium::Replace;
+
+/// Makes the data durable, gives the file its name without replacing another (unless that was asked for), makes
+/// the name durable, and removes the checkpoint.
+pub(crate) fn finish(request: &Request, claimed: &Claimed, files: &Files) -> Result<()> {
+    let target = &claimed.target;
+    files.part.expect_length(files.length)?;
+    files.part.set_mode(default_mode())?;
+    if request.durability == Durability::PowerCut {
+        files.part.sync()?;
+    }
+    let replace = match request.existing {
+        Existing::Replace => Replace::Allowed,
+        Existing::Refuse | Existing::Skip => Replace::Never,
+    };
+    target.folder().rename(&target.part_name(), target.name(), replace).map_err(|error| {
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => Error::new(ErrorKind::Local, "has come to exist meanwhile")
+                .at(target.path().display())
+                .hint("the download is whole: move that file away and run the same command again"),
+            _ => Error::io(&target.path(), "give the file its name", error),
+        }
+    })?;
+    if request.durability == Durability::PowerCut {
+        target.folder().sync().map_err(|error| Error::io(&target.path(), "make the name durable", error))?;
+    }
+    claimed.remove()
+}

@@ -1,0 +1,164 @@
+//! The caller's end of a running download.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
+
+use super::control::{Command, Control};
+use super::event::Events;
+use super::progress::Progress;
+use super::report::Report;
+use super::reporter::Reporter;
+use super::request::{Remains, Request};
+use super::session;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How many events are kept for a reader who is slow.
+const EVENTS: usize = 1024;
+
+/// A running download: await it for its [`Report`], watch it, steer it. Dropping it cancels the download and
+/// keeps what is there.
+///
+/// ```no_run
+/// # async fn example() -> haul::Result<()> {
+/// let handle = haul::Download::builder("https://example.org/disk.img").build()?.start();
+/// let report = handle.await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Handle {
+    controller: Controller,
+    progress: watch::Receiver<Progress>,
+    events: broadcast::Receiver<super::event::Event>,
+    task: JoinHandle<Result<Report>>,
+}
+
+/// Steers a download from elsewhere; the handle stays awaited where it is.
+///
+/// ```no_run
+/// # async fn example() -> haul::Result<()> {
+/// let handle = haul::Download::builder("https://example.org/disk.img").build()?.start();
+/// let controller = handle.controller();
+/// tokio::spawn(async move {
+///     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+///     controller.cancel(haul::Remains::Keep);
+/// });
+/// let outcome = handle.await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Controller(Arc<watch::Sender<Command>>);
+
+impl Controller {
+    /// Stops fetching, makes what is there durable, and waits. Connections are closed.
+    pub fn pause(&self) {
+        self.tell(Command::Pause);
+    }
+
+    /// Goes on after a pause.
+    pub fn resume(&self) {
+        self.tell(Command::Run);
+    }
+
+    /// Ends the download with [`ErrorKind::Cancelled`]. There is no way back.
+    pub fn cancel(&self, remains: Remains) {
+        self.tell(Command::Cancel(remains));
+    }
+
+    fn tell(&self, command: Command) {
+        self.0.send_if_modified(|now| {
+            let changes = *now != command && !matches!(now, Command::Cancel(_));
+            if changes {
+                *now = command;
+            }
+            changes
+        });
+    }
+}
+
+impl Handle {
+    pub(super) fn start(request: Arc<Request>) -> Self {
+        let (commands, control) = watch::channel(Command::Run);
+        let (progress_sender, progress) = watch::channel(Progress::default());
+        let (event_sender, events) = broadcast::channel(EVENTS);
+        let reporter = Reporter::new(progress_sender, event_sender);
+        let task = tokio::spawn(session::run(request, Control::new(control), reporter));
+        Self { controller: Controller(Arc::new(commands)), progress, events, task }
+    }
+
+    /// The progress, to be watched. It changes about ten times a second.
+    ///
+    /// ```no_run
+    /// # async fn example() -> haul::Result<()> {
+    /// let handle = haul::Download::builder("https://example.org/disk.img").build()?.start();
+    /// let progress = handle.progress();
+    /// println!("{} bytes in place", progress.borrow().in_place);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// The events from the start of the download on, or from the last call on.
+    ///
+    /// ```no_run
+    /// # async fn example() -> haul::Result<()> {
+    /// let mut handle = haul::Download::builder("https://example.org/disk.img").build()?.start();
+    /// let mut events = handle.events();
+    /// let first = events.next().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn events(&mut self) -> Events {
+        let later = self.events.resubscribe();
+        Events::new(std::mem::replace(&mut self.events, later))
+    }
+
+    /// A second end to steer by.
+    #[must_use]
+    pub fn controller(&self) -> Controller {
+        self.controller.clone()
+    }
+
+    /// See [`Controller::pause`].
+    pub fn pause(&self) {
+        self.controller.pause();
+    }
+
+    /// See [`Controller::resume`].
+    pub fn resume(&self) {
+        self.controller.resume();
+    }
+
+    /// See [`Controller::cancel`].
+    pub fn cancel(&self, remains: Remains) {
+        self.controller.cancel(remains);
+    }
+}
+
+impl Future for Handle {
+    type Output = Result<Report>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.task).poll(context).map(|ended| {
+            ended.unwrap_or_else(|error| {
+                Err(Error::new(ErrorKind::Internal, "the download panicked").caused_by(error))
+            })
+        })
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.cancel(Remains::Keep);
+    }
+}

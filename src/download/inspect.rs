@@ -1,0 +1,71 @@
+//! What a server offers, found out for one byte.
+
+use super::look::Looker;
+use super::reporter::Reporter;
+use super::request::Request;
+use super::target;
+use crate::error::Result;
+use crate::http::client::Client;
+use crate::http::probe::Answer;
+use crate::object::{NoValidator, Validator};
+use crate::plan::StreamReason;
+use crate::url::printable;
+
+/// What a server offers for a URL.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// Where the object was found, after redirects, without secrets.
+    pub final_url: String,
+    /// Bytes; `None` where the server does not say.
+    pub length: Option<u64>,
+    /// Whether the server answers a range with that range.
+    pub ranges: bool,
+    /// What tells this version from others, or why nothing does.
+    pub validator: Result<Validator, NoValidator>,
+    /// The Content-Encoding that the bytes are in, if any; they are saved as they are.
+    pub encoding: Option<String>,
+    /// The name that a download without a given one would have.
+    pub file_name: String,
+    /// Headers that carry digests of the object: name and value as sent.
+    pub digests: Vec<(String, String)>,
+}
+
+impl Offer {
+    /// By what an interrupted download can be resumed, or why it cannot.
+    ///
+    /// ```no_run
+    /// # async fn example() -> haul::Result<()> {
+    /// let offer = haul::Download::builder("https://example.org/x").build()?.inspect().await?;
+    /// if let Err(why) = offer.resume() {
+    ///     println!("a resume is not possible: {why}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resume(&self) -> Result<&Validator, StreamReason> {
+        match (&self.validator, self.length, self.ranges) {
+            (Err(why), _, _) => Err(StreamReason::NoValidator(*why)),
+            (_, _, false) => Err(StreamReason::NoRanges),
+            (_, None, _) => Err(StreamReason::NoLength),
+            (Ok(validator), Some(_), true) => Ok(validator),
+        }
+    }
+}
+
+/// Asks for the first bytes, and drops the answer when its head has told what there is to tell.
+pub(super) async fn inspect(request: &Request) -> Result<Offer> {
+    let mut url = request.url.clone();
+    let client = Client::new(&mut url, request.client_options())?;
+    let reporter = Reporter::silent();
+    let looker = Looker { client: &client, url: &url, request, reporter: &reporter, again: false };
+    let probe = looker.probe_one_byte().await?;
+    Ok(Offer {
+        final_url: probe.object.url.to_string(),
+        length: probe.object.length,
+        ranges: matches!(probe.answer, Answer::Part(_)),
+        validator: probe.object.validator,
+        encoding: probe.encoding.as_deref().map(printable),
+        file_name: target::proposed_name(request, probe.file_name.as_deref()),
+        digests: probe.digests,
+    })
+}

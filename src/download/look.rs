@@ -1,0 +1,192 @@
+//! Looking at the object: the probe, repeated until there is an answer or no use in asking.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::reporter::Reporter;
+use super::request::Request;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::client::Client;
+use crate::http::probe::{self, Probe, wait_for_strength};
+use crate::http::retry::{Fault, Stage, Verdict, backoff, verdict};
+use crate::object::Object;
+use crate::range::{ByteRange, Part};
+use crate::url::SafeUrl;
+
+/// How much the first request asks for: its bytes count, and the length is not known yet.
+pub(crate) const FIRST_SPAN: u64 = 8 << 20;
+
+/// Asks the origin, on behalf of one download.
+pub(crate) struct Looker<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) url: &'a SafeUrl,
+    pub(crate) request: &'a Request,
+    pub(crate) reporter: &'a Reporter,
+    /// The object was there before: a refusal is given some more tries.
+    pub(crate) again: bool,
+}
+
+/// Tries that a refusal in mid-run gets: a URL may be refreshed meanwhile (H24).
+const REFUSAL_RETRIES: u32 = 3;
+
+impl Looker<'_> {
+    /// Asks for the first bytes wanted from `start` on.
+    pub(crate) async fn probe(&self, start: u64) -> Result<Probe> {
+        let end = match self.request.part {
+            Part::Span(range) if range.end > start => range.end.min(start.saturating_add(FIRST_SPAN)),
+            // The length is wanted; where its last bytes are is not known yet.
+            Part::Last(_) if start == 0 => 1,
+            _ => start.saturating_add(FIRST_SPAN),
+        };
+        self.probe_range(ByteRange::new(start, end)).await
+    }
+
+    /// Asks for the first byte alone.
+    pub(crate) async fn probe_one_byte(&self) -> Result<Probe> {
+        self.probe_range(ByteRange::new(0, 1)).await
+    }
+
+    async fn probe_range(&self, mut range: ByteRange) -> Result<Probe> {
+        let mut waited = false;
+        loop {
+            match self.ask_for(range).await {
+                Ok(probe) => match wait_for_strength(&probe.object) {
+                    // Two seconds later the same date proves what it does not prove now (H03).
+                    Some(wait) if !waited && !self.request.allow_unvalidated => {
+                        waited = true;
+                        sleep(wait).await;
+                    }
+                    _ => return Ok(probe),
+                },
+                // The object has become shorter than what is missing of it: see what it is now.
+                Err(Refusal::Unsatisfiable) if range.start > self.first_byte() => {
+                    range = ByteRange::new(self.first_byte(), self.first_byte() + 1);
+                }
+                Err(Refusal::Unsatisfiable) if range.start > 0 => return Err(self.outside()),
+                // Some servers refuse ranges so; others send them wrong.
+                Err(Refusal::Unsatisfiable | Refusal::Ranges) => return self.whole().await,
+                Err(Refusal::Final(error)) => return Err(error),
+            }
+        }
+    }
+
+    async fn ask_for(&self, range: ByteRange) -> Result<Probe, Refusal> {
+        let mut failures = 0;
+        loop {
+            match probe::probe(self.client, self.url, range).await {
+                Ok(probe) => return Ok(probe),
+                Err(fault) => self.pause_after(&fault, &mut failures).await?,
+            }
+        }
+    }
+
+    /// Asks for the whole object.
+    pub(crate) async fn whole(&self) -> Result<Probe> {
+        let mut failures = 0;
+        loop {
+            match probe::fetch_whole(self.client, self.url).await {
+                Ok(probe) => return Ok(probe),
+                Err(fault) => {
+                    self.pause_after(&fault, &mut failures).await.map_err(|why| self.finally(why, &fault))?
+                }
+            }
+        }
+    }
+
+    /// Sends the HEAD of the separately signed URL.
+    pub(crate) async fn head(&self, url: &SafeUrl) -> Result<Object> {
+        let looker = Looker { url, ..*self };
+        let mut failures = 0;
+        loop {
+            match probe::head(self.client, url).await {
+                Ok(object) => return Ok(object),
+                Err(fault) => looker
+                    .pause_after(&fault, &mut failures)
+                    .await
+                    .map_err(|why| looker.finally(why, &fault))?,
+            }
+        }
+    }
+
+    fn first_byte(&self) -> u64 {
+        match self.request.part {
+            Part::From(start) => start,
+            Part::Span(range) => range.start,
+            Part::Last(_) => 0,
+        }
+    }
+
+    pub(crate) fn outside(&self) -> Error {
+        self.error(ErrorKind::Refused, "the part asked for is outside the object")
+    }
+
+    /// Waits as long as the fault asks for; fails where there is no use in asking again.
+    async fn pause_after(&self, fault: &Fault, failures: &mut u32) -> Result<(), Refusal> {
+        let wait = backoff(*failures + 1, fastrand::f64());
+        let wait = match verdict(fault, Stage::Probing, *failures) {
+            Verdict::Retry => wait,
+            Verdict::Throttle(asked) => self.throttled(asked.map_or(wait, |asked| asked.max(wait)), fault)?,
+            Verdict::Stop(ErrorKind::Refused) if self.again && *failures < REFUSAL_RETRIES => wait,
+            Verdict::Stop(kind) => return Err(Refusal::Final(self.refused(kind, fault))),
+            Verdict::Probe => return Err(Refusal::Unsatisfiable),
+            Verdict::Degrade => return Err(Refusal::Ranges),
+        };
+        if *failures >= self.request.retries {
+            return Err(Refusal::Final(
+                self.error(ErrorKind::Network, fault.to_string()).hint("try again later"),
+            ));
+        }
+        *failures += 1;
+        self.reporter.retry(None, fault.to_string(), wait);
+        sleep(wait).await;
+        Ok(())
+    }
+
+    /// The error of a request that has no other way to go.
+    fn finally(&self, refusal: Refusal, fault: &Fault) -> Error {
+        match refusal {
+            Refusal::Final(error) => error,
+            Refusal::Unsatisfiable | Refusal::Ranges => self.error(ErrorKind::Network, fault.to_string()),
+        }
+    }
+
+    fn throttled(&self, wait: Duration, fault: &Fault) -> Result<Duration, Refusal> {
+        refuse_long_wait(wait, self.request, fault).map_err(Refusal::Final)?;
+        Ok(wait)
+    }
+
+    fn refused(&self, kind: ErrorKind, fault: &Fault) -> Error {
+        let error = self.error(kind, fault.to_string());
+        match fault {
+            Fault::Status { code: 401 | 403 | 404 | 410, .. } if self.again => {
+                error.hint("the URL may have expired: give a fresh one, with -o and the same name, to resume")
+            }
+            Fault::Status { code: 401 | 403, .. } => error.hint("check the URL and the credentials"),
+            Fault::Status { code: 404 | 410, .. } => error.hint("check the URL"),
+            _ => error,
+        }
+    }
+
+    fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error::new(kind, message).at(self.url)
+    }
+}
+
+/// Why there is no answer.
+enum Refusal {
+    /// 416.
+    Unsatisfiable,
+    /// Ranged answers are wrong.
+    Ranges,
+    Final(Error),
+}
+
+/// A server that asks for longer than the user allows ends the run at once, with the time to come back.
+pub(crate) fn refuse_long_wait(wait: Duration, request: &Request, fault: &Fault) -> Result<()> {
+    if wait <= request.max_wait {
+        return Ok(());
+    }
+    let hint = format!("come back in {} s, or allow a longer --max-wait", wait.as_secs());
+    Err(Error::new(ErrorKind::Network, fault.to_string()).at(&request.url).hint(hint))
+}

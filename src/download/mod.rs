@@ -1,0 +1,34 @@
+//! One download, from a request to a named file.
+//!
+//! [`request`] says what is wanted, [`handle`] is the caller's end, [`session`] goes from probe to finish,
+//! [`coordinator`] owns the state of a ranged transfer, [`worker`]s fetch, [`committer`] keeps the checkpoint.
+
+mod blocking;
+mod committer;
+mod control;
+mod coordinator;
+mod event;
+mod files;
+mod finish;
+mod handle;
+mod inspect;
+mod look;
+mod partial;
+mod progress;
+mod report;
+mod reporter;
+mod request;
+mod session;
+mod stream;
+mod target;
+mod turn;
+mod verify;
+mod worker;
+
+pub use event::{Event, Events};
+pub use handle::{Controller, Handle};
+pub use inspect::Offer;
+pub use partial::Partial;
+pub use progress::{Phase, Progress};
+pub use report::{Mode, Outcome, Report};
+pub use request::{Download, DownloadBuilder, Durability, Existing, OnChange, Remains};

@@ -1,0 +1,52 @@
+//! What a download came to.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::object::Validator;
+use crate::plan::StreamReason;
+
+/// How the object was fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// In ranges, in parallel, resumable.
+    Ranges,
+    /// In one stream, for the reason given; not resumable.
+    Stream(StreamReason),
+}
+
+/// How a download succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The target is whole and has its name now.
+    Downloaded,
+    /// The target existed and was left alone.
+    Existed,
+}
+
+/// The account of a download that succeeded.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// How it succeeded.
+    pub outcome: Outcome,
+    /// The target; `None` when everything was discarded.
+    pub path: Option<PathBuf>,
+    /// Bytes in the target.
+    pub length: u64,
+    /// Body bytes received in this run.
+    pub received: u64,
+    /// Bytes that earlier runs had left in place.
+    pub resumed: u64,
+    /// HTTP requests sent in this run, redirects included.
+    pub requests: u64,
+    /// Requests that failed and were repeated.
+    pub retries: u64,
+    /// How often the download started over because the object changed.
+    pub restarts: u32,
+    /// From the start to the named file.
+    pub elapsed: Duration,
+    /// How the object was fetched.
+    pub mode: Mode,
+    /// What identified the version that was fetched.
+    pub validator: Option<Validator>,
+}

@@ -1,0 +1,314 @@
+//! One download from its request to its end: look, take a turn, and again until the object is whole.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep};
+
+use super::blocking::blocking;
+use super::control::{Command, Control};
+use super::coordinator::{Turn, cancelled};
+use super::files::Files;
+use super::finish::finish;
+use super::look::Looker;
+use super::progress::Phase;
+use super::report::{Mode, Outcome, Report};
+use super::reporter::Reporter;
+use super::request::{Output, Remains, Request};
+use super::target::{Claimed, Target};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::client::Client;
+use crate::http::probe::Probe;
+use crate::http::retry::{Fault, backoff};
+use crate::object::{Object, Validator};
+use crate::plan::{Mismatch, StreamReason};
+use crate::range::Part;
+use crate::url::SafeUrl;
+
+/// The most versions of an object that one run runs after.
+const MOST_RESTARTS: u32 = 3;
+/// The most looks at an object that stays the same and of which nothing comes.
+const MOST_LOOKS: u32 = 3;
+
+/// A download under way.
+pub(super) struct Session {
+    pub(super) request: Arc<Request>,
+    pub(super) control: Control,
+    pub(super) reporter: Reporter,
+    pub(super) client: Client,
+    /// The URL that was given, without its user and password: those are the client's.
+    pub(super) url: SafeUrl,
+    pub(super) claimed: Option<Claimed>,
+    pub(super) files: Option<Files>,
+    /// The version that is being fetched, and where it was found last.
+    pub(super) object: Option<Object>,
+    pub(super) mode: Mode,
+    /// If-Match is left out of ranged requests: the URL's signature may not cover it (H23).
+    pub(super) unpinned: bool,
+    began: Instant,
+    restarts: u32,
+    rewrites: u32,
+    /// Looks in a row that brought nothing, and how much was in place at the last.
+    looks: (u32, u64),
+}
+
+/// Runs a download to its end.
+pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Reporter) -> Result<Report> {
+    let mut url = request.url.clone();
+    let client = Client::new(&mut url, request.client_options())?;
+    let mut session = Session {
+        request,
+        control,
+        reporter,
+        client,
+        url,
+        claimed: None,
+        files: None,
+        object: None,
+        mode: Mode::Ranges,
+        unpinned: false,
+        began: Instant::now(),
+        restarts: 0,
+        rewrites: 0,
+        looks: (0, 0),
+    };
+    let result = session.run().await;
+    result.map_err(|error| session.clean_up(error))
+}
+
+impl Session {
+    async fn run(&mut self) -> Result<Report> {
+        if self.request.output != Output::Nowhere
+            && let Some(report) = self.claim_known()?
+        {
+            return Ok(report);
+        }
+        if let Some(url) = self.request.head_url.clone() {
+            self.compare_head(&url).await?;
+        }
+        loop {
+            let start = self.first_missing();
+            let probe = self.unless_cancelled(self.looker().probe(start)).await?;
+            if self.request.output == Output::Proposed
+                && let Some(report) = self.claim_proposed(&probe)?
+            {
+                return Ok(report);
+            }
+            let why = match self.turn(probe, start).await? {
+                Turn::Whole => break,
+                Turn::Look(fault) => self.judge_look(&fault).await?,
+                Turn::Stream(why) => Some(why),
+                Turn::Rewrite(error) => self.judge_rewrite(error).map(|()| None)?,
+            };
+            if let Some(why) = why {
+                let probe = self.unless_cancelled(self.looker().whole()).await?;
+                self.stream(probe, StreamReason::BadRanges(why)).await?;
+                break;
+            }
+        }
+        self.finish().await
+    }
+
+    /// Takes the lock where the name is given, or there is a checkpoint under the name that the URL proposes.
+    /// Gives the report where there is nothing to do.
+    fn claim_known(&mut self) -> Result<Option<Report>> {
+        if let Some(target) = Target::given(&self.request)? {
+            return self.claim(target);
+        }
+        let guess = Target::proposed(&self.request, None)?;
+        match guess.entry(&guess.checkpoint_name())? {
+            Some(_) => self.claim(guess),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes the lock on the name that the server proposes, unless we have it.
+    fn claim_proposed(&mut self, probe: &Probe) -> Result<Option<Report>> {
+        let target = Target::proposed(&self.request, probe.file_name.as_deref())?;
+        let ours = self.claimed.as_ref().is_some_and(|claimed| claimed.target.path() == target.path());
+        // A name that changes in mid-run does not change ours.
+        if ours || self.files.is_some() { Ok(None) } else { self.claim(target) }
+    }
+
+    fn claim(&mut self, target: Target) -> Result<Option<Report>> {
+        let claimed = Claimed::new(target, self.request.ignore_checkpoint)?;
+        let finished = claimed.is_finished()?;
+        if finished {
+            claimed.remove()?;
+        }
+        let done = finished || !claimed.target.is_wanted(self.request.existing)?;
+        if claimed.unreadable {
+            self.reporter.note("the checkpoint cannot be read: everything is fetched again");
+        }
+        let claimed = self.claimed.insert(claimed);
+        let path = claimed.target.path();
+        Ok(if done {
+            Some(self.report(Outcome::Existed, std::fs::metadata(path).map_or(0, |file| file.len())))
+        } else {
+            None
+        })
+    }
+
+    /// The HEAD of a separately signed URL, first of all: it may show that the checkpoint is of no use.
+    async fn compare_head(&mut self, url: &SafeUrl) -> Result<()> {
+        let head = self.unless_cancelled(self.looker().head(url)).await?;
+        let of_another =
+            self.claimed.as_ref().and_then(|claimed| claimed.left.as_ref()).is_some_and(|(_, left)| {
+                let identity = &left.identity;
+                !identity.validator.as_ref().is_some_and(|validator| head.is_same(identity.total, validator))
+            });
+        if of_another {
+            self.start_over(Mismatch::ObjectChanged)?;
+            self.claimed.iter_mut().for_each(|claimed| claimed.left = None);
+        }
+        self.object = Some(head);
+        Ok(())
+    }
+
+    pub(super) fn looker(&self) -> Looker<'_> {
+        Looker {
+            client: &self.client,
+            url: &self.url,
+            request: &self.request,
+            reporter: &self.reporter,
+            again: self.files.is_some(),
+        }
+    }
+
+    pub(super) async fn unless_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = work => done,
+            remains = self.control.cancelled() => Err(cancelled(remains)),
+        }
+    }
+
+    /// Where in the object the first byte is that is still to be fetched.
+    fn first_missing(&self) -> u64 {
+        let left = self.claimed.as_ref().and_then(|claimed| claimed.left.as_ref());
+        let known = match (&self.files, left) {
+            (Some(files), _) => Some((&files.identity, &files.ledger)),
+            (None, Some((_, left))) => Some((&left.identity, &left.ledger)),
+            (None, None) => None,
+        };
+        match (known, self.request.part) {
+            (Some((identity, ledger)), _) => {
+                let missing = ledger.complete().first_clear();
+                identity.start + missing.map_or(0, |index| ledger.segments().range(index).start)
+            }
+            (None, Part::From(start)) => start,
+            (None, Part::Span(range)) => range.start,
+            (None, Part::Last(_)) => 0,
+        }
+    }
+
+    /// What was fetched before is of no use: is that a reason to stop, or only to say so?
+    pub(super) fn start_over(&mut self, why: Mismatch) -> Result<()> {
+        let reason = why.to_string();
+        if why != Mismatch::ObjectChanged {
+            self.reporter.note(format!("everything is fetched again: {reason}"));
+            return Ok(());
+        }
+        if self.request.on_change == super::request::OnChange::Fail {
+            let error = Error::new(ErrorKind::Changed, reason).at(&self.url);
+            return Err(error.hint("use --on-change restart to fetch the new version"));
+        }
+        // What an earlier run left does not count: this run has not run after anything yet.
+        self.restarts += u32::from(self.files.is_some());
+        if self.restarts > MOST_RESTARTS {
+            let error = Error::new(ErrorKind::Changed, format!("it changed more than {MOST_RESTARTS} times"));
+            return Err(error.at(&self.url).hint("try again when it is at rest"));
+        }
+        self.reporter.event(super::event::Event::Restarted { reason });
+        Ok(())
+    }
+
+    /// Whether to look again: `None`, after a pause; or to give ranges up, and why.
+    async fn judge_look(&mut self, fault: &Fault) -> Result<Option<String>> {
+        let in_place = self.files.as_ref().map_or(0, |files| files.ledger.bytes());
+        let count = if in_place > self.looks.1 { 1 } else { self.looks.0 + 1 };
+        self.looks = (count, in_place);
+        let refused = matches!(fault, Fault::Status { .. });
+        // The probe, which has no pin, was answered: it may be the pin that the signature does not cover.
+        self.unpinned |= count > 1 && matches!(fault, Fault::Status { code: 403, .. });
+        if count > MOST_LOOKS {
+            let kind = if refused { ErrorKind::Refused } else { ErrorKind::Network };
+            let inside = matches!(fault, Fault::Unsatisfiable { .. });
+            let error = Error::new(kind, fault.to_string()).at(&self.url);
+            return if refused || inside { Err(error) } else { Ok(Some(fault.to_string())) };
+        }
+        let wait = backoff(count, fastrand::f64());
+        self.reporter.retry(None, fault.to_string(), wait);
+        self.unless_cancelled(async { Ok(sleep(wait).await) }).await?;
+        Ok(None)
+    }
+
+    /// Bytes that the disk lost are fetched again, once (H50).
+    fn judge_rewrite(&mut self, error: Error) -> Result<()> {
+        self.rewrites += 1;
+        if self.rewrites > 1 {
+            return Err(error.hint("the disk fails: what is durable is kept"));
+        }
+        self.reporter.note(format!("{error}: what was not durable is fetched again"));
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<Report> {
+        let files = self.files.take().expect("a turn that ended has files");
+        let length = files.length;
+        self.reporter.progress(Phase::Finishing, length, Some(length), self.client.traffic());
+        if let Some(claimed) = self.claimed.take() {
+            let request = Arc::clone(&self.request);
+            let (claimed, files, finished) = blocking(move || {
+                let finished = finish(&request, &claimed, &files);
+                (claimed, files, finished)
+            })
+            .await;
+            self.claimed = Some(claimed);
+            self.files = Some(files);
+            finished?;
+        } else {
+            self.files = Some(files);
+        }
+        Ok(self.report(Outcome::Downloaded, length))
+    }
+
+    fn report(&self, outcome: Outcome, length: u64) -> Report {
+        let traffic = self.client.traffic();
+        Report {
+            outcome,
+            path: self.claimed.as_ref().map(|claimed| claimed.target.path()),
+            length,
+            received: traffic.received(),
+            resumed: self.files.as_ref().map_or(0, |files| files.resumed),
+            requests: traffic.requests(),
+            retries: self.reporter.retries(),
+            restarts: self.restarts,
+            elapsed: self.began.elapsed(),
+            mode: self.mode.clone(),
+            validator: self.validator(),
+        }
+    }
+
+    pub(super) fn validator(&self) -> Option<Validator> {
+        self.object.as_ref().and_then(|object| object.validator.clone().ok())
+    }
+
+    /// After a failure: what is of use stays and is named in the error, what is not goes.
+    fn clean_up(&mut self, error: Error) -> Error {
+        let (Some(claimed), Some(files)) = (&self.claimed, &self.files) else { return error };
+        let deleted = self.control.command() == Command::Cancel(Remains::Delete);
+        let nothing = files.is_empty() && self.client.traffic().received() == 0;
+        if !deleted && !nothing {
+            return if files.is_empty() {
+                error
+            } else {
+                error.resumable_from(claimed.target.checkpoint_path())
+            };
+        }
+        match claimed.remove() {
+            Ok(()) => error,
+            Err(removing) if deleted => removing,
+            // The first failure says more.
+            Err(_) => error,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The single stream: one answer, from its first byte to its last. One that is cut short starts over.
+
+use tokio::time::sleep;
+
+use super::control::Control;
+use super::files::Files;
+use super::look::{Looker, refuse_long_wait};
+use super::progress::Phase;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::fetch::Body;
+use crate::http::retry::{Fault, Stage, Verdict, backoff, verdict};
+use crate::range::{ByteRange, Part};
+
+/// Writes one whole answer to the part file.
+pub(crate) struct Stream<'a> {
+    pub(crate) looker: Looker<'a>,
+    pub(crate) control: &'a Control,
+    pub(crate) files: &'a Files,
+    /// Bytes in the file by this attempt.
+    pub(crate) written: u64,
+}
+
+/// Why an attempt ended without the object.
+enum Halt {
+    Fault(Fault),
+    Error(Error),
+}
+
+impl From<Fault> for Halt {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// The bytes of the object that are wanted, when its length may be unknown.
+pub(crate) fn wanted(part: Part, length: Option<u64>) -> Option<ByteRange> {
+    match (part, length) {
+        (Part::From(0), Some(0)) => Some(ByteRange::new(0, 0)),
+        (part, Some(length)) => part.of(length),
+        (Part::From(start), None) => Some(ByteRange::new(start, u64::MAX)),
+        (Part::Span(range), None) => Some(range),
+        (Part::Last(_), None) => None,
+    }
+}
+
+impl Stream<'_> {
+    /// Writes the answer, and further ones until one comes to its end. Gives the number of bytes in the file.
+    pub(crate) async fn run(&mut self, mut body: Body, mut length: Option<u64>) -> Result<u64> {
+        let mut failures = 0;
+        let mut furthest = 0;
+        loop {
+            self.written = 0;
+            let fault = match self.write(body, length).await {
+                Ok(()) => return Ok(self.written),
+                Err(Halt::Error(error)) => return Err(error),
+                Err(Halt::Fault(fault)) => fault,
+            };
+            // Only bytes that no attempt has brought before are progress (H25).
+            failures = if self.written > furthest { 0 } else { failures };
+            furthest = furthest.max(self.written);
+            self.pause_after(&fault, failures).await?;
+            failures += 1;
+            (body, length) = self.looker.whole().await?.into_whole()?;
+        }
+    }
+
+    async fn pause_after(&self, fault: &Fault, failures: u32) -> Result<()> {
+        let wait = backoff(failures + 1, fastrand::f64());
+        let gave_up = |kind| Error::new(kind, fault.to_string()).at(self.looker.url);
+        let wait = match verdict(fault, Stage::Fetching, failures) {
+            Verdict::Stop(kind) => return Err(gave_up(kind)),
+            Verdict::Throttle(asked) => asked.map_or(wait, |asked| asked.max(wait)),
+            Verdict::Retry | Verdict::Probe | Verdict::Degrade => wait,
+        };
+        refuse_long_wait(wait, self.looker.request, fault)?;
+        if failures >= self.looker.request.retries {
+            return Err(gave_up(ErrorKind::Network).hint("try again later"));
+        }
+        self.looker.reporter.retry(None, fault.to_string(), wait);
+        sleep(wait).await;
+        Ok(())
+    }
+
+    /// Writes what is wanted of one answer.
+    async fn write(&mut self, mut body: Body, length: Option<u64>) -> Result<(), Halt> {
+        let wanted = wanted(self.looker.request.part, length).ok_or_else(|| self.looker.outside())?;
+        let mut at = 0;
+        while at < wanted.end {
+            // A stream cannot be asked for again from where it is: while paused, it waits unread.
+            self.control.running().await;
+            let Some(bytes) = body.chunk().await? else { break };
+            let end = at + bytes.len() as u64;
+            let (from, to) = (wanted.start.clamp(at, end) - at, wanted.end.clamp(at, end) - at);
+            at = end;
+            let inside = usize::try_from(from).ok().zip(usize::try_from(to).ok());
+            let bytes = inside.map(|(from, to)| bytes.slice(from..to)).unwrap_or_default();
+            if bytes.is_empty() {
+                continue;
+            }
+            self.check_size(bytes.len() as u64)?;
+            self.files.part.write_at(&bytes, self.written)?;
+            self.written += bytes.len() as u64;
+            self.report(length.map(|_| wanted.len()));
+        }
+        if at < wanted.start || (at < wanted.end && wanted.end != u64::MAX && length.is_some()) {
+            return Err(Halt::Error(self.looker.outside()));
+        }
+        // An earlier attempt may have written more.
+        Ok(self.files.part.set_len(self.written)?)
+    }
+
+    /// A body of unknown length ends at the largest size that is allowed.
+    fn check_size(&self, more: u64) -> Result<()> {
+        match self.looker.request.max_size {
+            Some(most) if self.written + more > most => {
+                Err(Error::new(ErrorKind::Local, format!("there are more than {most} bytes"))
+                    .at(self.looker.url)
+                    .hint("allow a larger --max-size"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn report(&self, total: Option<u64>) {
+        let phase = if self.control.is_paused() { Phase::Paused } else { Phase::Fetching };
+        self.looker.reporter.progress(phase, self.written, total, self.looker.client.traffic());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wanted_of_a_length_that_may_be_unknown() {
+        assert_eq!(wanted(Part::From(0), Some(0)), Some(ByteRange::new(0, 0)));
+        assert_eq!(wanted(Part::From(3), Some(10)), Some(ByteRange::new(3, 10)));
+        assert_eq!(wanted(Part::From(10), Some(10)), None);
+        assert_eq!(wanted(Part::From(3), None), Some(ByteRange::new(3, u64::MAX)));
+        assert_eq!(wanted(Part::Last(3), None), None);
+        let span = ByteRange::new(3, 5);
+        assert_eq!(wanted(Part::Span(span), None), Some(span));
+    }
+}

@@ -1,0 +1,352 @@
+//! Names and files of one download: the target, and beside it the part file and the checkpoint.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::request::{Existing, Output, Request};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::checkpoint::Checkpoint;
+use crate::store::commit::{CheckpointFile, Found};
+use crate::store::disk::DiskFolder;
+use crate::store::medium::{Entry, Folder, Medium};
+
+const PART: &str = ".part";
+const CHECKPOINT: &str = ".part.ckpt";
+/// The longest name that a server may choose: with our longest suffix it fits the usual 255 bytes.
+const LONGEST_NAME: usize = 255 - CHECKPOINT.len();
+
+/// A name in a folder, and the two names beside it.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    folder: Arc<dyn Folder>,
+    dir: PathBuf,
+    name: OsString,
+}
+
+impl Target {
+    /// The target that the user named; `None` where the name is left to the server.
+    pub(crate) fn given(request: &Request) -> Result<Option<Self>> {
+        match &request.output {
+            Output::File(path) => Self::new(&request.dir.join(path)).map(Some),
+            Output::Proposed | Output::Nowhere => Ok(None),
+        }
+    }
+
+    /// The target by the name that the server, or else the URL, proposes.
+    pub(crate) fn proposed(request: &Request, file_name: Option<&str>) -> Result<Self> {
+        Self::new(&request.dir.join(proposed_name(request, file_name)))
+    }
+
+    /// A target at `path`. Its folder is made if it is missing.
+    fn new(path: &Path) -> Result<Self> {
+        let not_a_file = || {
+            Error::new(ErrorKind::Local, "is not a file's name")
+                .at(path.display())
+                .hint("name a file, or use -d")
+        };
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(not_a_file());
+        }
+        let name = path.file_name().ok_or_else(not_a_file)?.to_owned();
+        let dir = folder_of(path);
+        std::fs::create_dir_all(&dir).map_err(|error| Error::io(&dir, "make the folder", error))?;
+        Self::existing(&dir, name)
+    }
+
+    fn existing(dir: &Path, name: OsString) -> Result<Self> {
+        let folder = DiskFolder::open(dir).map_err(|error| Error::io(dir, "open the folder", error))?;
+        Ok(Self { folder: Arc::new(folder), dir: dir.to_owned(), name })
+    }
+
+    /// The target whose name, part file or checkpoint `path` is; its folder must exist.
+    pub(crate) fn of_any_name(path: &Path) -> Result<Self> {
+        let name = path
+            .file_name()
+            .ok_or_else(|| Error::new(ErrorKind::Local, "is not a file's name").at(path.display()))?;
+        let stem = [CHECKPOINT, PART].into_iter().find_map(|suffix| strip_suffix(name, suffix));
+        Self::existing(&folder_of(path), stem.unwrap_or_else(|| name.to_owned()))
+    }
+
+    pub(crate) fn folder(&self) -> &dyn Folder {
+        self.folder.as_ref()
+    }
+
+    pub(crate) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    pub(crate) fn part_name(&self) -> OsString {
+        self.with(PART)
+    }
+
+    pub(crate) fn checkpoint_name(&self) -> OsString {
+        self.with(CHECKPOINT)
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.join(&self.name)
+    }
+
+    pub(crate) fn part_path(&self) -> PathBuf {
+        self.dir.join(self.part_name())
+    }
+
+    pub(crate) fn checkpoint_path(&self) -> PathBuf {
+        self.dir.join(self.checkpoint_name())
+    }
+
+    fn with(&self, suffix: &str) -> OsString {
+        let mut name = self.name.clone();
+        name.push(suffix);
+        name
+    }
+
+    pub(crate) fn entry(&self, name: &OsStr) -> Result<Option<Entry>> {
+        self.folder.entry(name).map_err(|error| Error::io(&self.dir.join(name), "look at it", error))
+    }
+
+    /// Whether the name may be taken at the end (H58). `Ok(false)`: there is a file, and it is to be left.
+    pub(crate) fn is_wanted(&self, existing: Existing) -> Result<bool> {
+        let taken = |message: &str, hint: &str| {
+            Error::new(ErrorKind::Local, message).at(self.path().display()).hint(hint)
+        };
+        match (self.entry(&self.name)?, existing) {
+            (None, _) => Ok(true),
+            (Some(Entry::File { .. }), Existing::Replace) => Ok(true),
+            (Some(Entry::File { .. }), Existing::Skip) => Ok(false),
+            (Some(Entry::File { .. }), Existing::Refuse) => {
+                Err(taken("exists already", "use --force to replace it, --skip-existing to leave it, or -o"))
+            }
+            (Some(Entry::Folder), _) => Err(taken("is a folder", "use -d to download into it, or -o")),
+            (Some(Entry::Symlink), _) => Err(taken("is a symbolic link", "name the file that it stands for")),
+            (Some(Entry::Other), _) => Err(taken("is not a regular file", "choose another name with -o")),
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+fn strip_suffix(name: &OsStr, suffix: &str) -> Option<OsString> {
+    let stem = name.to_str()?.strip_suffix(suffix)?;
+    (!stem.is_empty()).then(|| stem.into())
+}
+
+/// The name that a download without a given one has: what the server proposes, else the URL (H60).
+pub(crate) fn proposed_name(request: &Request, file_name: Option<&str>) -> String {
+    let from_url = request.url.last_component();
+    let proposals = [file_name, from_url.as_deref()];
+    proposals.into_iter().flatten().find_map(safe_name).unwrap_or_else(|| "index.html".to_owned())
+}
+
+/// A server's proposal, made harmless: one visible component that is no option, no hidden file and no device.
+fn safe_name(proposal: &str) -> Option<String> {
+    let last = proposal.rsplit(['/', '\\']).next().unwrap_or_default();
+    let visible = last.trim_start_matches(['-', '.', ' ', '~']);
+    let options =
+        sanitise_file_name::Options { length_limit: LONGEST_NAME, ..sanitise_file_name::Options::DEFAULT };
+    let safe = sanitise_file_name::sanitise_with_options(visible, &options);
+    // What is left of nothing is a placeholder of the sanitiser's.
+    let meaningful = visible.chars().any(char::is_alphanumeric);
+    (meaningful && !safe.is_empty()).then_some(safe)
+}
+
+/// The lock on a target, and what an earlier run left there.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    pub(crate) target: Target,
+    /// The checkpoint file; its lock is held while this lives. `None` where there is none yet.
+    medium: Option<Arc<dyn Medium>>,
+    pub(crate) left: Option<(CheckpointFile, Box<Checkpoint>)>,
+    /// There was a checkpoint that cannot be read.
+    pub(crate) unreadable: bool,
+}
+
+impl Claimed {
+    /// Takes the lock where there is a checkpoint, and reads it. `ignore`: what is there does not count.
+    pub(crate) fn new(target: Target, ignore: bool) -> Result<Self> {
+        let mut claimed = Self { target, medium: None, left: None, unreadable: false };
+        let target = &claimed.target;
+        if target.entry(&target.checkpoint_name())?.is_none() {
+            if !ignore && target.entry(&target.part_name())?.is_some() {
+                return Err(Error::new(
+                    ErrorKind::Local,
+                    "is there without a checkpoint, so nothing tells what it is",
+                )
+                .at(target.part_path().display())
+                .hint("remove it, or use --restart to replace it"));
+            }
+            return Ok(claimed);
+        }
+        let medium = target
+            .folder
+            .open(&target.checkpoint_name())
+            .map_err(|error| Error::io(&target.checkpoint_path(), "open the checkpoint", error))?;
+        claimed.lock(&medium)?;
+        claimed.medium = Some(Arc::clone(&medium));
+        if !ignore {
+            match CheckpointFile::read(&claimed.target.checkpoint_path(), medium)? {
+                (file, Found::Checkpoint(checkpoint)) => claimed.left = Some((file, checkpoint)),
+                (_, Found::Unreadable) => claimed.unreadable = true,
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// The length of the part file that an earlier run left; `None` where there is none that is ours.
+    pub(crate) fn part_length(&self) -> Option<u64> {
+        self.target.folder.open(&self.target.part_name()).ok()?.len().ok()
+    }
+
+    /// Whether the target is the part file of a download that was whole: its process died between the rename
+    /// and the end (H52).
+    pub(crate) fn is_finished(&self) -> Result<bool> {
+        let Some((_, left)) = &self.left else { return Ok(false) };
+        let named = self.target.entry(&self.target.name)? == Some(Entry::File { inode: left.identity.inode });
+        Ok(named && left.ledger.complete().all() && self.target.entry(&self.target.part_name())?.is_none())
+    }
+
+    /// The checkpoint file, made and locked if there was none.
+    pub(crate) fn medium(&mut self) -> Result<Arc<dyn Medium>> {
+        if let Some(medium) = &self.medium {
+            return Ok(Arc::clone(medium));
+        }
+        let path = self.target.checkpoint_path();
+        let medium =
+            self.target.folder.create(&self.target.checkpoint_name()).map_err(|error| {
+                match error.kind() {
+                    io::ErrorKind::AlreadyExists => self.locked(),
+                    _ => Error::io(&path, "create the checkpoint", error),
+                }
+            })?;
+        self.lock(&medium)?;
+        self.medium = Some(Arc::clone(&medium));
+        Ok(medium)
+    }
+
+    fn lock(&self, medium: &Arc<dyn Medium>) -> Result<()> {
+        let path = self.target.checkpoint_path();
+        let failed = |error| Error::io(&path, "lock the checkpoint", error);
+        if !medium.try_lock().map_err(failed)? {
+            return Err(self.locked());
+        }
+        // Between our open and our lock its owner may have finished and removed it (H59).
+        let inode = medium.inode().map_err(failed)?;
+        match self.target.entry(&self.target.checkpoint_name())? {
+            Some(Entry::File { inode: named }) if named == inode => Ok(()),
+            _ => Err(self.locked()),
+        }
+    }
+
+    fn locked(&self) -> Error {
+        Error::new(ErrorKind::Locked, "another process is downloading to it")
+            .at(self.target.path().display())
+            .hint("wait for it, or choose another name with -o")
+    }
+
+    /// Removes part file and checkpoint, which is ours by the lock. The checkpoint goes last: a part file
+    /// without one would be nobody's.
+    pub(crate) fn remove(&self) -> Result<()> {
+        for (name, path) in [
+            (self.target.part_name(), self.target.part_path()),
+            (self.target.checkpoint_name(), self.target.checkpoint_path()),
+        ] {
+            match self.target.folder.remove(&name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io(&path, "remove it", error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn h60_names_that_servers_propose() {
+        for (proposal, name) in [
+            ("disk.img", Some("disk.img")),
+            ("../../etc/passwd", Some("passwd")),
+            ("..\\..\\boot.ini", Some("boot.ini")),
+            ("-rf", Some("rf")),
+            (".bashrc", Some("bashrc")),
+            ("a\u{202e}gpj.exe", Some("a_gpj.exe")),
+            ("na\u{ef}ve file.txt", Some("na\u{ef}ve file.txt")),
+            ("", None),
+            (".", None),
+            ("..", None),
+            ("/", None),
+            ("\0\u{1}", None),
+        ] {
+            assert_eq!(safe_name(proposal).as_deref(), name, "{proposal:?}");
+        }
+        assert!(safe_name("con.txt").is_some_and(|name| !name.eq_ignore_ascii_case("con.txt")));
+    }
+
+    proptest! {
+        #[test]
+        fn h60_whatever_is_proposed_a_name_is_one_visible_component(proposal in any::<String>()) {
+            if let Some(name) = safe_name(&proposal) {
+                prop_assert!(!name.is_empty() && name.len() <= LONGEST_NAME);
+                prop_assert!(!name.contains(['/', '\\', '\0']) && !name.contains(char::is_control));
+                prop_assert!(!name.starts_with(['-', '.']));
+            }
+        }
+    }
+
+    fn target(dir: &tempfile::TempDir) -> Target {
+        Target::new(&dir.path().join("x")).unwrap()
+    }
+
+    #[test]
+    fn h58_only_a_free_name_or_a_file_that_may_go_is_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = target(&dir);
+        assert!(target.is_wanted(Existing::Refuse).unwrap());
+        std::fs::File::create(target.path()).unwrap();
+        assert_eq!(target.is_wanted(Existing::Refuse).unwrap_err().kind(), ErrorKind::Local);
+        assert!(target.is_wanted(Existing::Replace).unwrap());
+        assert!(!target.is_wanted(Existing::Skip).unwrap());
+        let link = Target::new(&dir.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", link.path()).unwrap();
+        assert!(link.is_wanted(Existing::Replace).is_err(), "a dangling link");
+        let folder = Target::new(&dir.path().join("d/f")).unwrap();
+        assert!(folder.is_wanted(Existing::Refuse).unwrap(), "its folder is made");
+        assert!(Target::new(&dir.path().join("d")).unwrap().is_wanted(Existing::Replace).is_err());
+    }
+
+    #[test]
+    fn h59_a_target_is_one_process_s() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = Claimed::new(target(&dir), false).unwrap();
+        first.medium().unwrap();
+        assert_eq!(Claimed::new(target(&dir), false).unwrap_err().kind(), ErrorKind::Locked);
+        first.remove().unwrap();
+        drop(first);
+        assert!(Claimed::new(target(&dir), false).is_ok());
+    }
+
+    #[test]
+    fn h77_a_checkpoint_that_is_a_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("elsewhere", target(&dir).checkpoint_path()).unwrap();
+        assert_eq!(Claimed::new(target(&dir), false).unwrap_err().kind(), ErrorKind::Local);
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn a_part_file_that_is_nobodys_is_not_touched_unless_told() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::File::create(target(&dir).part_path()).unwrap();
+        assert!(Claimed::new(target(&dir), false).unwrap_err().to_string().contains("--restart"));
+        assert!(Claimed::new(target(&dir), true).is_ok());
+    }
+}

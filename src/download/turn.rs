@@ -1,0 +1,284 @@
+//! One turn of a download: an answer is there; plan by it, get the files ready, and transfer.
+
+use super::blocking::blocking;
+use super::coordinator::{Job, Turn, transfer};
+use super::event::Event;
+use super::files::Files;
+use super::report::Mode;
+use super::session::Session;
+use super::stream::{Stream, wanted};
+use crate::digest::SegmentCrc;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::fetch::{Body, Fetcher, Pinned};
+use crate::http::probe::{Answer, Probe};
+use crate::http::retry::Fault;
+use crate::object::Object;
+use crate::plan::{Facts, Mismatch, Plan, StreamReason, plan};
+use crate::range::ByteRange;
+use crate::store::checkpoint::{Checkpoint, Identity};
+
+impl Session {
+    /// Goes as far as one look at the object allows. `start` is where the probe began.
+    pub(super) async fn turn(&mut self, probe: Probe, start: u64) -> Result<Turn> {
+        let known = probe.object.length;
+        let extent = known
+            .map(|length| wanted(self.request.part, Some(length)).ok_or_else(|| self.looker().outside()));
+        let extent = extent.transpose()?;
+        self.check_size(extent)?;
+        self.check_head(&probe.object)?;
+        match self.plan(&probe, extent) {
+            Plan::Suspect => {
+                let message =
+                    "the answer lacks the validator that the object had: a captive portal, or an error page?";
+                let hint = "try again later, or fetch it anew with --restart";
+                return Err(Error::new(ErrorKind::Network, message).at(&self.url).hint(hint));
+            }
+            Plan::Stream(reason) => return self.stream(probe, reason).await.map(|()| Turn::Whole),
+            Plan::Fresh { instead } => {
+                if let Some(why) = instead {
+                    self.start_over(why)?;
+                }
+                self.make_files(&probe, extent.unwrap_or(ByteRange::new(0, 0))).await?;
+            }
+            Plan::Resume { prove } => {
+                if let Some(turn) = self.resume(&probe, prove).await? {
+                    return Ok(turn);
+                }
+            }
+        }
+        self.object = Some(probe.object.clone());
+        self.mode = Mode::Ranges;
+        self.transfer(probe, start).await
+    }
+
+    fn plan(&self, probe: &Probe, extent: Option<ByteRange>) -> Plan {
+        let left = self.claimed.as_ref().and_then(|claimed| Some((claimed, &claimed.left.as_ref()?.1)));
+        let now: Option<Checkpoint> = self.files.as_ref().map(Files::checkpoint_now);
+        let (checkpoint, part_length) = match (&now, left) {
+            (Some(now), _) => (Some(now), Some(now.identity.extent().len())),
+            (None, Some((claimed, left))) => (Some(left.as_ref()), claimed.part_length()),
+            (None, None) => (None, None),
+        };
+        let empty = probe.object.length == Some(0);
+        plan(&Facts {
+            object: &probe.object,
+            ranges: matches!(probe.answer, Answer::Part(_)) || empty,
+            extent,
+            encoding: probe.encoding.as_deref(),
+            source: &self.source(),
+            checkpoint,
+            part_length,
+            // Of nothing, nothing can be mixed.
+            allow_unvalidated: self.request.allow_unvalidated || empty,
+        })
+    }
+
+    /// How checkpoints name where an object comes from: no user, no query (H73).
+    fn source(&self) -> String {
+        let shown = self.url.to_string();
+        shown.split('?').next().unwrap_or_default().to_owned()
+    }
+
+    fn check_size(&self, extent: Option<ByteRange>) -> Result<()> {
+        match (extent, self.request.max_size) {
+            (Some(extent), Some(most)) if extent.len() > most => {
+                let message = format!("{} bytes are more than --max-size allows", extent.len());
+                Err(Error::new(ErrorKind::Local, message).at(&self.url))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// HEAD and GET have to speak of one version, where both say which (H33).
+    fn check_head(&self, object: &Object) -> Result<()> {
+        let Some(head) = self.object.as_ref().filter(|_| self.files.is_none()) else { return Ok(()) };
+        match (&head.validator, &object.validator) {
+            (Ok(of_head), Ok(of_get)) if of_head != of_get => {
+                let message = format!("HEAD says {of_head} and GET says {of_get}");
+                Err(Error::new(ErrorKind::Changed, message)
+                    .at(&self.url)
+                    .hint("check that both URLs are of one object"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn make_files(&mut self, probe: &Probe, extent: ByteRange) -> Result<()> {
+        let identity = Identity {
+            total: probe.object.length.unwrap_or_default(),
+            start: extent.start,
+            end: extent.end,
+            validator: probe.object.validator.clone().ok(),
+            encoding: probe.encoding.clone(),
+            source: self.source(),
+            inode: 0,
+        };
+        self.replace_files(identity, extent.len()).await
+    }
+
+    async fn replace_files(&mut self, identity: Identity, reserve: u64) -> Result<()> {
+        // The old ones are closed first; their lock stays with the claim.
+        self.files = None;
+        let request = self.request.clone();
+        let mut claimed = self.claimed.take();
+        let made = blocking(move || {
+            let files = Files::fresh(&request, claimed.as_mut(), identity, reserve);
+            if files.is_err()
+                && let Some(claimed) = &claimed
+            {
+                // Nothing was fetched, so nothing is kept; what failed first says more than what fails now.
+                let _ = claimed.remove();
+            }
+            (claimed, files)
+        });
+        let (claimed, files) = made.await;
+        self.claimed = claimed;
+        self.files = Some(files?);
+        Ok(())
+    }
+
+    /// Opens what an earlier run left, unless it is open. A turn, where it comes to something else.
+    async fn resume(&mut self, probe: &Probe, prove: bool) -> Result<Option<Turn>> {
+        if self.files.is_some() {
+            return Ok(None);
+        }
+        let mut claimed = self.claimed.take().expect("there is a checkpoint to resume from");
+        let (claimed, files) = blocking(move || {
+            let files = Files::reopen(&mut claimed);
+            (claimed, files)
+        })
+        .await;
+        self.claimed = Some(claimed);
+        let files = files?
+            .ok_or_else(|| Error::new(ErrorKind::Local, Mismatch::PartFileGone.to_string()).at(&self.url))?;
+        let fetcher = self.fetcher(probe, &files.identity);
+        let proof = if prove {
+            self.unless_cancelled(async { Ok(prove_same(&fetcher, &files).await) }).await?
+        } else {
+            Ok(true)
+        };
+        let extent = files.identity.extent();
+        self.files = Some(files);
+        match proof {
+            Ok(true) => Ok(None),
+            Ok(false) => {
+                self.start_over(Mismatch::ObjectChanged)?;
+                self.make_files(probe, extent).await.map(|()| None)
+            }
+            Err(fault) => Ok(Some(Turn::Look(fault))),
+        }
+    }
+
+    fn fetcher(&self, probe: &Probe, identity: &Identity) -> Fetcher {
+        let pinned = Pinned {
+            url: probe.object.url.clone(),
+            length: identity.total,
+            validator: identity.validator.clone(),
+            encoding: identity.encoding.clone(),
+            send_pin: !self.unpinned,
+        };
+        Fetcher::new(self.client.clone(), pinned)
+    }
+
+    async fn transfer(&mut self, probe: Probe, start: u64) -> Result<Turn> {
+        self.announce();
+        let mut files = self.files.take().expect("files are ready");
+        let fetcher = self.fetcher(&probe, &files.identity);
+        let missing = files.ledger.complete().first_clear();
+        let missing = missing.map(|index| files.identity.start + files.ledger.segments().range(index).start);
+        let first = match probe.answer {
+            Answer::Part(body) if missing == Some(start) => Some(body),
+            _ => None,
+        };
+        let job = Job {
+            request: &self.request,
+            reporter: &self.reporter,
+            control: &self.control,
+            traffic: self.client.traffic(),
+            fetcher: fetcher.clone(),
+            first,
+        };
+        let turn = transfer(job, &mut files).await;
+        let first_byte = files.identity.extent();
+        self.files = Some(files);
+        match turn? {
+            // Its validator was as young as it: a second version may have got the same (H04).
+            Turn::Whole if probe.object.fresh && !first_byte.is_empty() => {
+                let range = ByteRange::new(first_byte.start, first_byte.start + 1);
+                let again = self.unless_cancelled(async { Ok(fetcher.open(range).await) }).await?;
+                Ok(again.map_or_else(Turn::Look, |_| Turn::Whole))
+            }
+            turn => Ok(turn),
+        }
+    }
+
+    /// Fetches the object in one stream.
+    pub(super) async fn stream(&mut self, probe: Probe, reason: StreamReason) -> Result<()> {
+        let (body, length) = match probe.answer {
+            Answer::Whole(body) => (body, probe.object.length),
+            Answer::Part(_) | Answer::Empty => {
+                self.unless_cancelled(self.looker().whole()).await?.into_whole()?
+            }
+        };
+        let extent = wanted(self.request.part, length).ok_or_else(|| self.looker().outside())?;
+        self.check_size(length.map(|_| extent))?;
+        // No validator: this file cannot be resumed, and its checkpoint says so.
+        let identity = Identity {
+            total: 0,
+            start: 0,
+            end: 0,
+            validator: None,
+            encoding: probe.encoding,
+            source: self.source(),
+            inode: 0,
+        };
+        self.replace_files(identity, length.map_or(0, |_| extent.len())).await?;
+        self.object = Some(probe.object);
+        self.mode = Mode::Stream(reason);
+        self.announce();
+        let written = self.run_stream(body, length).await?;
+        self.files.iter_mut().for_each(|files| files.length = written);
+        Ok(())
+    }
+
+    async fn run_stream(&self, body: Body, length: Option<u64>) -> Result<u64> {
+        let files = self.files.as_ref().expect("files are ready");
+        let mut stream = Stream { looker: self.looker(), control: &self.control, files, written: 0 };
+        self.unless_cancelled(stream.run(body, length)).await
+    }
+
+    fn announce(&self) {
+        let (Some(files), Some(object)) = (&self.files, &self.object) else { return };
+        let segments = files.ledger.segments();
+        let streamed = self.mode != Mode::Ranges;
+        let of_part = |length| wanted(self.request.part, Some(length)).map_or(0, |extent| extent.len());
+        self.reporter.event(Event::Started {
+            length: object.length.map(of_part),
+            segment_size: if streamed { 0 } else { segments.size() },
+            segments: segments.count(),
+            resumed: files.resumed,
+            jobs: if streamed { 1 } else { self.request.jobs },
+            validator: self.validator(),
+            mode: self.mode.clone(),
+            writing: files.part.writing(),
+            path: self.claimed.as_ref().map(|claimed| claimed.target.path()),
+        });
+    }
+}
+
+/// Fetches one claimed segment anew: does it have the CRC that it had?
+async fn prove_same(fetcher: &Fetcher, files: &Files) -> Result<bool, Fault> {
+    let Some(index) = files.ledger.claims().next() else { return Ok(true) };
+    let range = files.ledger.segments().range(index);
+    let mut crc = SegmentCrc::new();
+    let mut at = range.start;
+    while at < range.end {
+        let rest = ByteRange::new(at, range.end).offset(files.identity.start);
+        let mut body = fetcher.open(rest).await?;
+        while let Some(bytes) = body.chunk().await? {
+            crc.update(&bytes);
+            at += bytes.len() as u64;
+        }
+    }
+    Ok(crc.take() == files.ledger.crc(index))
+}

@@ -1,0 +1,170 @@
+//! Requests as haul sends them: HTTP/1.1, identity encoding, redirects followed by us, secrets kept to their
+//! origin, everything counted.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::{Method, Response};
+use tokio::time::timeout;
+
+use super::headers;
+use super::redirect::{Hops, is_redirect};
+use super::retry::Fault;
+use crate::error::{Error, ErrorKind, Result};
+use crate::url::{Origin, SafeUrl, printable};
+
+/// How to talk to servers.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientOptions {
+    pub(crate) connect_timeout: Duration,
+    pub(crate) timeout: Duration,
+    /// Sent to the origin of the original URL alone.
+    pub(crate) custom: HeaderMap,
+    pub(crate) idle_connections: usize,
+}
+
+/// What went over the wire. Counters only: nothing is decided by them.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    requests: AtomicU64,
+    received: AtomicU64,
+    open: AtomicUsize,
+}
+
+impl Traffic {
+    /// Requests sent, redirects included.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Body bytes received.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Answers being read right now.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// Counts an answer as open for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct OpenAnswer(Arc<Traffic>);
+
+impl OpenAnswer {
+    pub(crate) fn new(traffic: &Arc<Traffic>) -> Self {
+        traffic.open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(traffic))
+    }
+}
+
+impl Drop for OpenAnswer {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One user's way to one origin, and to wherever that redirects.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    options: ClientOptions,
+    /// Whom credentials and custom headers are for (H31).
+    origin: Origin,
+    userinfo: Option<(String, Option<String>)>,
+    traffic: Arc<Traffic>,
+}
+
+impl Client {
+    /// `url` loses its user and password to the client, which sends them to that origin only.
+    pub(crate) fn new(url: &mut SafeUrl, options: ClientOptions) -> Result<Self> {
+        let http = reqwest::Client::builder()
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .user_agent(concat!("haul/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(options.connect_timeout)
+            .pool_max_idle_per_host(options.idle_connections)
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Local, "cannot set up TLS").caused_by(error))?;
+        let userinfo = url.take_userinfo();
+        Ok(Self { http, options, origin: url.origin(), userinfo, traffic: Arc::default() })
+    }
+
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
+    /// The longest time without a byte.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.options.timeout
+    }
+
+    /// Sends one request and follows its redirects. Gives the first answer that is none, and its URL.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        url: &SafeUrl,
+        headers: &HeaderMap,
+    ) -> Result<(SafeUrl, Response), Fault> {
+        let mut hops = Hops::new(url.clone());
+        loop {
+            let answer = self.send_once(method.clone(), hops.here(), headers).await?;
+            if !is_redirect(answer.status().as_u16()) {
+                return Ok((hops.here().clone(), answer));
+            }
+            let location = headers::text(answer.headers(), &header::LOCATION);
+            hops.follow(location.as_deref()).map_err(Fault::Redirect)?;
+        }
+    }
+
+    async fn send_once(&self, method: Method, url: &SafeUrl, headers: &HeaderMap) -> Result<Response, Fault> {
+        let mut request = self.http.request(method, url.as_url().clone());
+        if url.origin() == self.origin {
+            if let Some((user, password)) = &self.userinfo {
+                request = request.basic_auth(user, password.as_ref());
+            }
+            request = request.headers(self.options.custom.clone());
+        }
+        // Ours last: they replace. Ranges index encoded bytes (RFC 9110 §14.1.2), so: no encoding (H40, H41).
+        request = request
+            .headers(headers.clone())
+            .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+            .header(header::CACHE_CONTROL, HeaderValue::from_static("no-transform"));
+        self.traffic.requests.fetch_add(1, Ordering::Relaxed);
+        // The head of an answer is due a time-out after the connection, which has a time-out of its own.
+        match timeout(self.options.connect_timeout + self.options.timeout, request.send()).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(fault(&error)),
+            Err(_) => Err(Fault::Silent(self.options.timeout)),
+        }
+    }
+}
+
+/// Sorts reqwest's error. Its own text would repeat the URL with its secrets; the causes do not.
+pub(crate) fn fault(error: &reqwest::Error) -> Fault {
+    let mut why = None;
+    let mut untrusted = false;
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let text = deeper.to_string();
+        untrusted |= text.contains("certificate");
+        why = Some(text);
+        cause = deeper.source();
+    }
+    let why = printable(&why.unwrap_or_else(|| "no reason given".to_owned()));
+    match () {
+        () if untrusted => Fault::Untrusted(why),
+        () if error.is_connect() => Fault::Connect(why),
+        () => Fault::Cut(why),
+    }
+}

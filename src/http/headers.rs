@@ -1,0 +1,207 @@
+//! What headers say, read strictly. Pure.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::object::{NoValidator, Validator};
+use crate::range::{ByteRange, MAX_LENGTH};
+
+/// A Last-Modified is strong when the answer's Date is at least this much later: one second by RFC 9110
+/// §8.8.2.2, and one more because clocks round.
+pub(crate) const STRONG_AGE: Duration = Duration::from_secs(2);
+
+/// The `Range` for these bytes (RFC 9110 §14.1.2).
+pub(crate) fn range(range: ByteRange) -> HeaderValue {
+    debug_assert!(!range.is_empty(), "HTTP cannot say an empty range");
+    HeaderValue::try_from(format!("bytes={}-{}", range.start, range.end - 1)).expect("digits are legal")
+}
+
+/// What is wrong with a 206's description of its range (H11–H15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RangeFault {
+    NoContentRange,
+    TwoContentRanges,
+    Unreadable,
+    OtherStart,
+    LengthMismatch,
+    Multipart,
+    WholeWithContentRange,
+    NoLength,
+}
+
+impl fmt::Display for RangeFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoContentRange => "a 206 without Content-Range",
+            Self::TwoContentRanges => "a 206 with two Content-Ranges",
+            Self::Unreadable => "a Content-Range that cannot be read",
+            Self::OtherStart => "a range that starts elsewhere than asked",
+            Self::LengthMismatch => "a Content-Length that differs from the Content-Range",
+            Self::Multipart => "multipart/byteranges to a single range",
+            Self::WholeWithContentRange => "a 200 with Content-Range",
+            Self::NoLength => "a 206 that does not say the object's length",
+        })
+    }
+}
+
+/// `Content-Range: bytes first-last/total` (RFC 9110 §14.4), half-open; `total` is `None` for `*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ContentRange {
+    pub(crate) range: ByteRange,
+    pub(crate) total: Option<u64>,
+}
+
+/// The one Content-Range of a 206.
+pub(crate) fn content_range(headers: &HeaderMap) -> Result<ContentRange, RangeFault> {
+    let value = single(headers, &header::CONTENT_RANGE)
+        .map_err(|()| RangeFault::TwoContentRanges)?
+        .ok_or(RangeFault::NoContentRange)?;
+    parse_content_range(value).ok_or(RangeFault::Unreadable)
+}
+
+fn parse_content_range(value: &HeaderValue) -> Option<ContentRange> {
+    let (range, total) = bytes_unit(value)?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last) = (digits(first)?, digits(last)?);
+    let total = if total == "*" { None } else { Some(digits(total)?) };
+    let sane = first <= last && last < total.unwrap_or(MAX_LENGTH) && total.is_none_or(|t| t <= MAX_LENGTH);
+    sane.then(|| ContentRange { range: ByteRange::new(first, last + 1), total })
+}
+
+/// The object's length as a 416 states it: `Content-Range: bytes */total`.
+pub(crate) fn unsatisfied_total(headers: &HeaderMap) -> Option<u64> {
+    let value = single(headers, &header::CONTENT_RANGE).ok()??;
+    digits(bytes_unit(value)?.strip_prefix("*/")?)
+}
+
+fn bytes_unit(value: &HeaderValue) -> Option<&str> {
+    let (unit, rest) = value.to_str().ok()?.split_once(' ')?;
+    unit.eq_ignore_ascii_case("bytes").then_some(rest.trim())
+}
+
+/// Digits and nothing else: `u64::from_str` would take a `+` as well.
+fn digits(text: &str) -> Option<u64> {
+    let only_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    only_digits.then(|| text.parse().ok())?
+}
+
+/// The one Content-Length, where there is one that can be meant.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    digits(single(headers, &header::CONTENT_LENGTH).ok()??.to_str().ok()?)
+}
+
+/// Content-Encoding other than identity, as it was sent (H40).
+pub(crate) fn encoding(headers: &HeaderMap) -> Option<String> {
+    let value = String::from_utf8_lossy(headers.get(header::CONTENT_ENCODING)?.as_bytes()).trim().to_owned();
+    (!value.is_empty() && !value.eq_ignore_ascii_case("identity")).then_some(value)
+}
+
+pub(crate) fn is_multipart(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"multipart/byteranges"))
+}
+
+/// `Err` where the header stands more than once.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() { Err(()) } else { Ok(first) }
+}
+
+/// An entity tag: `"opaque"` or `W/"opaque"` (RFC 9110 §8.8.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct EntityTag {
+    text: String,
+    weak: bool,
+}
+
+fn entity_tag(headers: &HeaderMap) -> Option<Result<EntityTag, NoValidator>> {
+    let read = |value: &HeaderValue| {
+        let text = value.to_str().ok()?.trim();
+        let opaque = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?.strip_suffix('"')?;
+        let legal = opaque.bytes().all(|byte| byte == 0x21 || (0x23..=0x7e).contains(&byte));
+        legal.then(|| EntityTag { weak: text.starts_with("W/"), text: text.to_owned() })
+    };
+    match single(headers, &header::ETAG) {
+        Ok(value) => value.map(|value| read(value).ok_or(NoValidator::Unreadable)),
+        Err(()) => Some(Err(NoValidator::Unreadable)),
+    }
+}
+
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    httpdate::parse_http_date(single(headers, name).ok()??.to_str().ok()?).ok()
+}
+
+/// The strongest validator that an answer carries (H01–H05), and how long after Last-Modified it was sent.
+pub(crate) fn validator(headers: &HeaderMap) -> (Result<Validator, NoValidator>, Option<Duration>) {
+    let modified = date(headers, &header::LAST_MODIFIED);
+    let age = modified.and_then(|modified| {
+        // A Last-Modified ahead of Date is as fresh as can be.
+        Some(date(headers, &header::DATE)?.duration_since(modified).unwrap_or_default())
+    });
+    let weak_tag = match entity_tag(headers) {
+        Some(Ok(EntityTag { text, weak: false })) => return (Ok(Validator::EntityTag(text)), age),
+        Some(Ok(EntityTag { text, weak: true })) => Some(text),
+        // An ETag that cannot be read is not compared, and what stands beside it is not trusted either.
+        Some(Err(why)) => return (Err(why), age),
+        None => None,
+    };
+    let validator = match (modified, age) {
+        (Some(_), Some(age)) if age >= STRONG_AGE => Ok(Validator::LastModified {
+            date: text(headers, &header::LAST_MODIFIED).unwrap_or_default(),
+            weak_tag,
+        }),
+        (Some(_), Some(_)) => Err(NoValidator::TooFresh),
+        (Some(_), None) => Err(NoValidator::NoDate),
+        (None, _) if headers.contains_key(header::LAST_MODIFIED) => Err(NoValidator::Unreadable),
+        (None, _) if weak_tag.is_some() => Err(NoValidator::WeakTagOnly),
+        (None, _) => Err(NoValidator::NeitherSent),
+    };
+    (validator, age)
+}
+
+/// Whether an answer to a pinned request carries that validator: identical, not merely comparable (H01, H03).
+pub(crate) fn carries(headers: &HeaderMap, validator: &Validator) -> bool {
+    let tag = entity_tag(headers).and_then(Result::ok);
+    match validator {
+        Validator::EntityTag(expected) => tag.is_some_and(|tag| tag.text == *expected),
+        Validator::LastModified { date, weak_tag } => {
+            text(headers, &header::LAST_MODIFIED).as_ref() == Some(date)
+                && tag.map(|tag| tag.text) == *weak_tag
+        }
+    }
+}
+
+/// The header that makes a server refuse other versions: If-Match for a tag (RFC 9110 §13.1.1),
+/// If-Unmodified-Since for a date (§13.1.4).
+pub(crate) fn pin(validator: &Validator) -> (HeaderName, HeaderValue) {
+    let (name, value) = match validator {
+        Validator::EntityTag(tag) => (header::IF_MATCH, tag),
+        Validator::LastModified { date, .. } => (header::IF_UNMODIFIED_SINCE, date),
+    };
+    (name, HeaderValue::try_from(value).expect("it was read from a header, or checked when it was decoded"))
+}
+
+/// The header's one value as text.
+pub(crate) fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    Some(single(headers, name).ok()??.to_str().ok()?.trim().to_owned())
+}
+
+/// How long the server asks to be left alone (RFC 9110 §10.2.3): seconds, or a date held against the answer's
+/// own Date. The past is now; what cannot be read is ignored (H20).
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = text(headers, &header::RETRY_AFTER)?;
+    if let Some(seconds) = digits(&value) {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(&value).ok()?;
+    let now = date(headers, &header::DATE)?;
+    Some(until.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+#[path = "headers_tests.rs"]
+mod tests;

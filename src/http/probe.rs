@@ -1,0 +1,147 @@
+//! The first look at an object: a ranged GET whose bytes count (H33, H34).
+
+use std::time::Duration;
+
+use reqwest::header::{self, HeaderMap, HeaderName};
+use reqwest::{Method, Response};
+
+use super::client::Client;
+use super::disposition;
+use super::fetch::{Body, partial};
+use super::headers::{self, STRONG_AGE};
+use super::retry::Fault;
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::{NoValidator, Object};
+use crate::range::{ByteRange, MAX_LENGTH};
+use crate::url::{SafeUrl, printable};
+
+/// What a probe brought.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    pub(crate) object: Object,
+    /// Content-Encoding: saved as it is, and required to stay (H40).
+    pub(crate) encoding: Option<String>,
+    pub(crate) file_name: Option<String>,
+    pub(crate) digests: Vec<(String, String)>,
+    pub(crate) answer: Answer,
+}
+
+/// The body that came with it.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The bytes from where was asked, as far as they go.
+    Part(Body),
+    /// The server ignored the range: the whole object.
+    Whole(Body),
+    /// There is not a byte in the object.
+    Empty,
+}
+
+impl Probe {
+    /// The body of a whole answer, and how long it will be.
+    pub(crate) fn into_whole(self) -> Result<(Body, Option<u64>)> {
+        match self.answer {
+            Answer::Whole(body) => Ok((body, self.object.length)),
+            Answer::Part(_) | Answer::Empty => Err(Error::new(ErrorKind::Internal, "not a whole answer")),
+        }
+    }
+}
+
+/// Headers that carry a digest of the object; shown by `info`.
+const DIGESTS: [&str; 12] = [
+    "repr-digest",
+    "digest",
+    "content-md5",
+    "x-goog-hash",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-sha256",
+    "x-oss-hash-crc64ecma",
+    "x-cos-hash-crc64ecma",
+    "x-ms-blob-content-md5",
+    "docker-content-digest",
+    "x-linked-etag",
+];
+
+/// Asks for `range`, which may reach past the end: the length is not known yet.
+pub(crate) async fn probe(client: &Client, url: &SafeUrl, range: ByteRange) -> Result<Probe, Fault> {
+    let mut request = HeaderMap::new();
+    request.insert(header::RANGE, headers::range(range));
+    let (found_at, answer) = client.send(Method::GET, url, &request).await?;
+    match answer.status().as_u16() {
+        206 => {
+            let (part, total) = partial(answer.headers(), range)?;
+            let total = total.ok_or(Fault::NotTheRange(headers::RangeFault::NoLength))?;
+            let wanted = part.end.min(range.end) - part.start;
+            Ok(found(found_at, Some(total), answer, |answer| {
+                Answer::Part(Body::new(answer, Some(wanted), client))
+            }))
+        }
+        200 => whole(client, found_at, answer),
+        416 => match headers::unsatisfied_total(answer.headers()) {
+            Some(0) => Ok(found(found_at, Some(0), answer, |_| Answer::Empty)),
+            total => Err(Fault::Unsatisfiable { total }),
+        },
+        code => Err(Fault::Status { code, retry_after: headers::retry_after(answer.headers()) }),
+    }
+}
+
+/// A GET of the whole, for servers that cannot do ranges.
+pub(crate) async fn fetch_whole(client: &Client, url: &SafeUrl) -> Result<Probe, Fault> {
+    let (found_at, answer) = client.send(Method::GET, url, &HeaderMap::new()).await?;
+    match answer.status().as_u16() {
+        200 => whole(client, found_at, answer),
+        code => Err(Fault::Status { code, retry_after: headers::retry_after(answer.headers()) }),
+    }
+}
+
+/// The HEAD of a separately signed URL. Its length and validator are hints, never trusted alone (H33).
+pub(crate) async fn head(client: &Client, url: &SafeUrl) -> Result<Object, Fault> {
+    let (found_at, answer) = client.send(Method::HEAD, url, &HeaderMap::new()).await?;
+    match answer.status().as_u16() {
+        200 => Ok(object(found_at, headers::content_length(answer.headers()), answer.headers())),
+        code => Err(Fault::Status { code, retry_after: headers::retry_after(answer.headers()) }),
+    }
+}
+
+fn whole(client: &Client, url: SafeUrl, answer: Response) -> Result<Probe, Fault> {
+    if answer.headers().contains_key(header::CONTENT_RANGE) {
+        return Err(Fault::NotTheRange(headers::RangeFault::WholeWithContentRange));
+    }
+    let length = headers::content_length(answer.headers());
+    if length.is_some_and(|length| length > MAX_LENGTH) {
+        return Err(Fault::NotTheRange(headers::RangeFault::Unreadable));
+    }
+    Ok(found(url, length, answer, |answer| Answer::Whole(Body::new(answer, length, client))))
+}
+
+fn found(
+    url: SafeUrl,
+    length: Option<u64>,
+    answer: Response,
+    body: impl FnOnce(Response) -> Answer,
+) -> Probe {
+    let head = answer.headers();
+    let digest = |name: &str| {
+        let value = headers::text(head, &HeaderName::try_from(name).ok()?)?;
+        Some((name.to_owned(), printable(&value)))
+    };
+    Probe {
+        object: object(url, length, head),
+        encoding: headers::encoding(head),
+        file_name: head.get(header::CONTENT_DISPOSITION).and_then(disposition::file_name),
+        digests: DIGESTS.into_iter().filter_map(digest).collect(),
+        answer: body(answer),
+    }
+}
+
+fn object(url: SafeUrl, length: Option<u64>, head: &HeaderMap) -> Object {
+    let (validator, age) = headers::validator(head);
+    Object { url, length, validator, fresh: age.is_some_and(|age| age < STRONG_AGE) }
+}
+
+/// How long until a Last-Modified that was too fresh is strong, at the most (H03).
+pub(crate) fn wait_for_strength(object: &Object) -> Option<Duration> {
+    // One second more than the rule: Date has whole seconds.
+    matches!(object.validator, Err(NoValidator::TooFresh)).then_some(STRONG_AGE + Duration::from_secs(1))
+}

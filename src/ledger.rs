@@ -1,0 +1,117 @@
+//! What is in place: which segments are complete, with the CRC of each, and which are only claimed.
+//!
+//! A *claim* is a segment that a checkpoint calls complete and that nobody has read back yet. It counts as
+//! complete for the scheduler, but nothing is finished on claims.
+
+use crate::bitmap::Bitmap;
+use crate::range::Segments;
+
+/// The record of complete segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ledger {
+    segments: Segments,
+    complete: Bitmap,
+    claimed: Bitmap,
+    crcs: Vec<u32>,
+}
+
+impl Ledger {
+    pub(crate) fn new(segments: Segments) -> Self {
+        let count = segments.count();
+        Self { segments, complete: Bitmap::new(count), claimed: Bitmap::new(count), crcs: vec![0; count] }
+    }
+
+    /// What a checkpoint says: everything complete is a claim.
+    pub(crate) fn of_claims(segments: Segments, complete: Bitmap, crcs: Vec<u32>) -> Option<Self> {
+        let fits = complete.len() == segments.count() && crcs.len() == segments.count();
+        fits.then(|| Self { segments, claimed: complete.clone(), complete, crcs })
+    }
+
+    pub(crate) fn segments(&self) -> Segments {
+        self.segments
+    }
+
+    pub(crate) fn complete(&self) -> &Bitmap {
+        &self.complete
+    }
+
+    pub(crate) fn crc(&self, index: usize) -> u32 {
+        self.crcs[index]
+    }
+
+    /// A segment has landed: its bytes are written.
+    pub(crate) fn land(&mut self, index: usize, crc: u32) {
+        self.crcs[index] = crc;
+        self.complete.set(index);
+        self.claimed.clear(index);
+    }
+
+    /// A claim was read back and holds.
+    pub(crate) fn confirm(&mut self, index: usize) {
+        self.claimed.clear(index);
+    }
+
+    /// The segment is to be fetched again.
+    pub(crate) fn lose(&mut self, index: usize) {
+        self.complete.clear(index);
+        self.claimed.clear(index);
+    }
+
+    pub(crate) fn claims(&self) -> impl Iterator<Item = usize> + '_ {
+        self.claimed.ones()
+    }
+
+    /// Whether every segment is complete and no claim is left unread.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.complete.all() && self.claimed.count() == 0
+    }
+
+    /// How many bytes the complete segments hold.
+    pub(crate) fn bytes(&self) -> u64 {
+        let full = self.complete.count() as u64 * self.segments.size();
+        let last = self.segments.count().checked_sub(1);
+        let short = last.filter(|last| self.complete.get(*last)).map(|last| self.segments.range(last).len());
+        short.map_or(full, |short| full - self.segments.size() + short)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segments() -> Segments {
+        Segments::new((64 << 10) * 2 + 5, 64 << 10).unwrap()
+    }
+
+    #[test]
+    fn it_is_whole_only_when_every_claim_is_confirmed() {
+        let mut bits = Bitmap::new(3);
+        bits.set(1);
+        let mut ledger = Ledger::of_claims(segments(), bits, vec![7; 3]).unwrap();
+        ledger.land(0, 1);
+        ledger.land(2, 2);
+        assert!(ledger.complete().all() && !ledger.is_whole());
+        ledger.confirm(1);
+        assert!(ledger.is_whole());
+    }
+
+    #[test]
+    fn a_claim_that_fails_is_missing_again() {
+        let mut bits = Bitmap::new(3);
+        bits.set(1);
+        let mut ledger = Ledger::of_claims(segments(), bits, vec![7; 3]).unwrap();
+        assert_eq!(ledger.claims().collect::<Vec<_>>(), [1]);
+        ledger.lose(1);
+        assert_eq!(ledger.complete().count(), 0);
+        assert_eq!(ledger.claims().count(), 0);
+    }
+
+    #[test]
+    fn bytes_count_the_short_last_segment_as_short() {
+        let mut ledger = Ledger::new(segments());
+        ledger.land(2, 0);
+        assert_eq!(ledger.bytes(), 5);
+        ledger.land(0, 0);
+        assert_eq!(ledger.bytes(), (64 << 10) + 5);
+    }
+}

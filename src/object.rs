@@ -1,0 +1,109 @@
+//! The remote representation: its length and what proves that two answers are of one version.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::url::SafeUrl;
+
+/// What tells one version of an object from another (RFC 9110 §8.8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Validator {
+    /// A strong entity tag, quotes included: byte-identical content (RFC 9110 §8.8.3).
+    EntityTag(String),
+    /// A Last-Modified that was at least two seconds older than the answer's Date, so that it is strong
+    /// (RFC 9110 §8.8.2.2), and the weak entity tag that came with it, if one did.
+    LastModified {
+        /// The header's value, as it was sent.
+        date: String,
+        /// A weak entity tag, compared as well, never sent.
+        weak_tag: Option<String>,
+    },
+}
+
+/// Why there is no validator, and so nothing to resume by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoValidator {
+    /// Neither ETag nor Last-Modified.
+    NeitherSent,
+    /// A weak ETag and no Last-Modified: weak tags call different bytes the same (RFC 9110 §8.8.1).
+    WeakTagOnly,
+    /// A Last-Modified without a Date of the same clock to hold it against.
+    NoDate,
+    /// The object changed within two seconds of the answer: it may change again within the same second.
+    TooFresh,
+    /// A Last-Modified or an ETag that cannot be read.
+    Unreadable,
+}
+
+impl fmt::Display for Validator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EntityTag(tag) => write!(f, "ETag {tag}"),
+            Self::LastModified { date, .. } => write!(f, "Last-Modified {date}"),
+        }
+    }
+}
+
+impl fmt::Display for NoValidator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NeitherSent => "the server sends neither ETag nor Last-Modified",
+            Self::WeakTagOnly => "the server sends only a weak ETag, which does not prove equal bytes",
+            Self::NoDate => "the server sends Last-Modified without Date, which proves nothing by itself",
+            Self::TooFresh => "the object changed less than two seconds ago and has no strong ETag",
+            Self::Unreadable => "the server's ETag or Last-Modified cannot be read",
+        })
+    }
+}
+
+/// One version of an object, as an answer described it.
+#[derive(Clone, Debug)]
+pub(crate) struct Object {
+    /// Where it was found, after redirects: where ranges are asked for.
+    pub(crate) url: SafeUrl,
+    /// Bytes; unknown where the server does not say.
+    pub(crate) length: Option<u64>,
+    pub(crate) validator: Result<Validator, NoValidator>,
+    /// It changed less than two seconds before the answer: its validator is looked at once more at the finish.
+    pub(crate) fresh: bool,
+}
+
+impl Object {
+    /// Two objects are the same iff length and validator are. Without a validator nothing is the same.
+    pub(crate) fn is_same(&self, length: u64, validator: &Validator) -> bool {
+        self.length == Some(length) && self.validator.as_ref() == Ok(validator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(length: Option<u64>, validator: Result<Validator, NoValidator>) -> Object {
+        Object { url: SafeUrl::parse("http://h/x").unwrap(), length, validator, fresh: false }
+    }
+
+    #[test]
+    fn the_same_object_has_the_same_length_and_validator() {
+        let tag = |tag: &str| Validator::EntityTag(tag.into());
+        let x = object(Some(5), Ok(tag("\"a\"")));
+        assert!(x.is_same(5, &tag("\"a\"")));
+        assert!(!x.is_same(6, &tag("\"a\"")));
+        assert!(!x.is_same(5, &tag("\"b\"")));
+        assert!(!object(None, Ok(tag("\"a\""))).is_same(5, &tag("\"a\"")));
+        assert!(!object(Some(5), Err(NoValidator::NeitherSent)).is_same(5, &tag("\"a\"")), "H05");
+    }
+
+    #[test]
+    fn h03_a_date_is_the_same_only_with_its_weak_tag() {
+        let dated = |weak_tag: Option<&str>| Validator::LastModified {
+            date: "Sun, 06 Nov 1994 08:49:37 GMT".into(),
+            weak_tag: weak_tag.map(Into::into),
+        };
+        let x = object(Some(5), Ok(dated(Some("W/\"1\""))));
+        assert!(x.is_same(5, &dated(Some("W/\"1\""))));
+        assert!(!x.is_same(5, &dated(Some("W/\"2\""))));
+        assert!(!x.is_same(5, &dated(None)));
+    }
+}

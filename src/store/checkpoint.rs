@@ -1,0 +1,198 @@
+//! The checkpoint's bytes: two slots, each a frame around a bincode body. Pure.
+//!
+//! docs/checkpoint-format.md has the byte table. A frame is checked (magic, version, length, CRC) before a byte
+//! of its body is decoded, and what is decoded is checked again before it is believed (H63, H64).
+
+use bincode::config::{Config, standard};
+use serde::{Deserialize, Serialize};
+
+use crate::bitmap::Bitmap;
+use crate::digest::crc32c;
+use crate::ledger::Ledger;
+use crate::object::Validator;
+use crate::range::{ByteRange, MAX_LENGTH, Segments};
+
+const MAGIC: [u8; 8] = *b"HAULCKPT";
+const VERSION: u16 = 1;
+const HEADER: usize = 32;
+/// A slot starts on a block: a torn write of one leaves the other alone.
+const BLOCK: u64 = 4096;
+/// The largest body: [`Segments::MAX_COUNT`] CRCs and bits, and some text.
+const MAX_BODY: usize = 32 << 20;
+/// The largest file that is read as a checkpoint.
+pub(crate) const MAX_FILE: u64 = 2 * (MAX_BODY as u64 + 2 * BLOCK);
+
+/// Which kind of commit a slot was written by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Commit {
+    /// No sync: survives a kill, and is checked by CRC after a power cut.
+    Soft,
+    /// After the data was synced: what it claims is on the disk.
+    Hard,
+}
+
+/// What a download is of, and where its file comes from: fixed while the file lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// The length of the whole object in bytes.
+    pub(crate) total: u64,
+    /// The bytes of the object that the file holds.
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// `None`: nothing to resume by.
+    pub(crate) validator: Option<Validator>,
+    pub(crate) encoding: Option<String>,
+    /// Scheme, host and path: for people, and to tell another URL from this one. No secrets (H73).
+    pub(crate) source: String,
+    /// Of the part file: a finished file that lost its name to a crash is known by it (H52).
+    pub(crate) inode: u64,
+}
+
+impl Identity {
+    /// The bytes of the object that the file holds.
+    pub(crate) fn extent(&self) -> ByteRange {
+        ByteRange::new(self.start, self.end)
+    }
+}
+
+/// The state of a download at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    pub(crate) identity: Identity,
+    pub(crate) ledger: Ledger,
+    /// Seconds since 1970, by whatever clock the machine had: for people.
+    pub(crate) saved_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    identity: Identity,
+    segment_size: u64,
+    saved_at: u64,
+    bitmap: Vec<u8>,
+    /// Of the complete segments, in their order.
+    crcs: Vec<u32>,
+}
+
+/// A slot's bytes, judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Valid {
+        generation: u64,
+        commit: Commit,
+        checkpoint: Box<Checkpoint>,
+    },
+    /// Written by a haul that knows more.
+    Newer {
+        version: u16,
+    },
+    /// Torn, never written, or damaged.
+    Invalid,
+}
+
+/// Fixed-width little-endian integers: documented sizes, and a slot whose size is known beforehand.
+fn config() -> impl Config {
+    standard().with_fixed_int_encoding().with_limit::<MAX_BODY>()
+}
+
+/// The slot that holds this checkpoint.
+pub(crate) fn encode(generation: u64, commit: Commit, checkpoint: &Checkpoint) -> Vec<u8> {
+    let ledger = &checkpoint.ledger;
+    let body = Body {
+        identity: checkpoint.identity.clone(),
+        segment_size: ledger.segments().size(),
+        saved_at: checkpoint.saved_at,
+        bitmap: ledger.complete().to_bytes(),
+        crcs: ledger.complete().ones().map(|index| ledger.crc(index)).collect(),
+    };
+    let body = bincode::serde::encode_to_vec(&body, config()).expect("a body of plain fields can be encoded");
+    let body_len = u32::try_from(body.len()).expect("bodies are bounded by the number of segments");
+    let mut slot = Vec::with_capacity(HEADER + body.len());
+    slot.extend(MAGIC);
+    slot.extend(VERSION.to_le_bytes());
+    slot.extend([u8::from(commit == Commit::Hard), 0]);
+    slot.extend(body_len.to_le_bytes());
+    slot.extend(generation.to_le_bytes());
+    slot.extend([0; 4]);
+    slot.extend(crc32c(&[&slot[..], &body].concat()).to_le_bytes());
+    slot.extend(body);
+    slot
+}
+
+/// Reads a slot that may be anything.
+pub(crate) fn decode(slot: &[u8]) -> Slot {
+    match frame(slot) {
+        Ok((generation, commit, body)) => checkpoint(body).map_or(Slot::Invalid, |checkpoint| Slot::Valid {
+            generation,
+            commit,
+            checkpoint: Box::new(checkpoint),
+        }),
+        Err(verdict) => verdict,
+    }
+}
+
+fn frame(slot: &[u8]) -> Result<(u64, Commit, &[u8]), Slot> {
+    let (header, rest) = slot.split_at_checked(HEADER).ok_or(Slot::Invalid)?;
+    let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
+    if header[..8] != MAGIC {
+        return Err(Slot::Invalid);
+    }
+    let version = u16::from_le_bytes([header[8], header[9]]);
+    if version > VERSION {
+        return Err(Slot::Newer { version });
+    }
+    let body =
+        usize::try_from(u32_at(12)).ok().filter(|len| *len <= MAX_BODY).and_then(|len| rest.get(..len));
+    let body = body.ok_or(Slot::Invalid)?;
+    let commit = match (version, header[10], header[11], u32_at(24)) {
+        (VERSION, 0, 0, 0) => Commit::Soft,
+        (VERSION, 1, 0, 0) => Commit::Hard,
+        _ => return Err(Slot::Invalid),
+    };
+    if crc32c(&[&header[..28], body].concat()) != u32_at(28) {
+        return Err(Slot::Invalid);
+    }
+    let generation = u64::from_le_bytes(header[16..24].try_into().expect("eight bytes"));
+    Ok((generation, commit, body))
+}
+
+fn checkpoint(bytes: &[u8]) -> Option<Checkpoint> {
+    let (body, consumed) = bincode::serde::decode_from_slice::<Body, _>(bytes, config()).ok()?;
+    let identity = body.identity;
+    let sane = consumed == bytes.len()
+        && identity.start <= identity.end
+        && identity.end <= identity.total
+        && identity.total <= MAX_LENGTH
+        && identity.validator.as_ref().is_none_or(is_header_text)
+        && !identity.source.contains(char::is_control);
+    let segments =
+        Segments::new(identity.end.checked_sub(identity.start).filter(|_| sane)?, body.segment_size)?;
+    let complete = Bitmap::from_bytes(segments.count(), body.bitmap)?;
+    if body.crcs.len() != complete.count() {
+        return None;
+    }
+    let mut crcs = vec![0; segments.count()];
+    complete.ones().zip(body.crcs).for_each(|(index, crc)| crcs[index] = crc);
+    let ledger = Ledger::of_claims(segments, complete, crcs)?;
+    Some(Checkpoint { identity, ledger, saved_at: body.saved_at })
+}
+
+/// Whether a validator can be sent as it is: what a file says goes into a header only so.
+fn is_header_text(validator: &Validator) -> bool {
+    let legal = |text: &String| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    match validator {
+        Validator::EntityTag(tag) => legal(tag),
+        Validator::LastModified { date, weak_tag } => legal(date) && weak_tag.as_ref().is_none_or(legal),
+    }
+}
+
+/// How much room a slot needs when every segment is complete.
+pub(crate) fn slot_size(checkpoint: &Checkpoint) -> u64 {
+    let missing = checkpoint.ledger.segments().count() - checkpoint.ledger.complete().count();
+    let now = encode(0, Commit::Soft, checkpoint).len();
+    (now as u64 + 4 * missing as u64).next_multiple_of(BLOCK)
+}
+
+#[cfg(test)]
+#[path = "checkpoint_tests.rs"]
+mod tests;

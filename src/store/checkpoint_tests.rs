@@ -1,0 +1,161 @@
+use super::*;
+use proptest::prelude::*;
+
+const SEGMENT: u64 = 64 << 10;
+
+fn identity() -> Identity {
+    Identity {
+        total: 3 * SEGMENT + 7,
+        start: 7,
+        end: 3 * SEGMENT,
+        validator: Some(Validator::EntityTag("\"v1\"".into())),
+        encoding: None,
+        source: "https://example.org/a/b".into(),
+        inode: 4711,
+    }
+}
+
+fn sample() -> Checkpoint {
+    let mut ledger = Ledger::new(Segments::new(3 * SEGMENT - 7, SEGMENT).unwrap());
+    ledger.land(0, 0xdead_beef);
+    ledger.land(2, 0x0bad_cafe);
+    Checkpoint { identity: identity(), ledger, saved_at: 1_800_000_000 }
+}
+
+/// What comes back: everything complete is a claim.
+fn as_claims(checkpoint: &Checkpoint) -> Checkpoint {
+    let ledger = &checkpoint.ledger;
+    let crcs = (0..ledger.segments().count()).map(|index| ledger.crc(index)).collect();
+    let ledger = Ledger::of_claims(ledger.segments(), ledger.complete().clone(), crcs).unwrap();
+    Checkpoint { ledger, ..checkpoint.clone() }
+}
+
+fn validators() -> impl Strategy<Value = Option<Validator>> {
+    let tag = "\"[!#-~]{0,40}\"";
+    prop_oneof![
+        Just(None),
+        tag.prop_map(|tag| Some(Validator::EntityTag(tag))),
+        ("[ -~]{1,40}", prop::option::of(tag))
+            .prop_map(|(date, weak_tag)| Some(Validator::LastModified { date, weak_tag })),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(
+        length in 0..200 * SEGMENT, start in 0..1_u64 << 40, beyond in 0..1_u64 << 40, validator in validators(),
+        landed in prop::collection::vec(any::<(prop::sample::Index, u32)>(), 0..50), generation: u64, hard: bool,
+    ) {
+        let mut ledger = Ledger::new(Segments::new(length, SEGMENT).unwrap());
+        for (index, crc) in landed.iter().filter(|_| length > 0) {
+            ledger.land(index.index(ledger.segments().count()), *crc);
+        }
+        let identity = Identity { total: start + length + beyond, start, end: start + length, validator, ..identity() };
+        let checkpoint = Checkpoint { identity, ledger, saved_at: 5 };
+        let commit = if hard { Commit::Hard } else { Commit::Soft };
+        let slot = encode(generation, commit, &checkpoint);
+        prop_assert!(slot.len() as u64 <= slot_size(&checkpoint));
+        let expected = Slot::Valid { generation, commit, checkpoint: Box::new(as_claims(&checkpoint)) };
+        prop_assert_eq!(decode(&slot), expected.clone());
+        // Slots are longer than what is in them.
+        let padded = [slot, vec![0xff; 99]].concat();
+        prop_assert_eq!(decode(&padded), expected);
+    }
+
+    #[test]
+    fn h64_anything_at_all_is_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let framed = {
+            let mut slot = [&MAGIC[..], &VERSION.to_le_bytes(), &[0, 0], &u32::try_from(bytes.len()).unwrap().to_le_bytes(), &[0; 12]].concat();
+            slot.extend(crc32c(&[&slot[..], &bytes].concat()).to_le_bytes());
+            [slot, bytes.clone()].concat()
+        };
+        prop_assert_eq!(decode(&bytes), Slot::Invalid);
+        prop_assert_eq!(decode(&framed), Slot::Invalid);
+    }
+}
+
+#[test]
+fn h63_every_flipped_bit_and_every_cut_is_noticed() {
+    let slot = encode(3, Commit::Hard, &sample());
+    for bit in 0..slot.len() * 8 {
+        let mut flipped = slot.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert!(!matches!(decode(&flipped), Slot::Valid { .. }), "bit {bit}");
+    }
+    for len in 0..slot.len() {
+        assert_eq!(decode(&slot[..len]), Slot::Invalid, "cut at {len}");
+    }
+}
+
+#[test]
+fn h63_a_newer_format_is_said_to_be_newer() {
+    let mut slot = encode(3, Commit::Hard, &sample());
+    slot[8] = 2;
+    assert_eq!(decode(&slot), Slot::Newer { version: 2 });
+}
+
+/// A slot with a right CRC around a body that is wrong.
+fn reframed(change: impl FnOnce(&mut Body)) -> Slot {
+    let slot = encode(3, Commit::Soft, &sample());
+    let (mut body, _): (Body, usize) = bincode::serde::decode_from_slice(&slot[HEADER..], config()).unwrap();
+    change(&mut body);
+    framed(&bincode::serde::encode_to_vec(&body, config()).unwrap())
+}
+
+fn framed(body: &[u8]) -> Slot {
+    let mut slot = encode(3, Commit::Soft, &sample())[..HEADER - 4].to_vec();
+    slot[12..16].copy_from_slice(&u32::try_from(body.len()).unwrap().to_le_bytes());
+    slot.extend(crc32c(&[&slot[..], body].concat()).to_le_bytes());
+    decode(&[&slot[..], body].concat())
+}
+
+#[test]
+fn h64_what_contradicts_itself_is_not_believed() {
+    assert!(matches!(reframed(|_| ()), Slot::Valid { .. }), "the control");
+    let wrong: [fn(&mut Body); 12] = [
+        |body| body.identity.end += SEGMENT,
+        |body| body.identity.start = u64::MAX,
+        |body| body.identity.total = u64::MAX,
+        |body| body.identity.total = 1,
+        |body| body.identity.validator = Some(Validator::EntityTag("\"a\r\nEvil: yes\"".into())),
+        |body| body.identity.source = "a\u{1b}[2J".into(),
+        |body| body.segment_size = 0,
+        |body| body.segment_size = SEGMENT + 1,
+        |body| body.bitmap.push(0),
+        |body| body.bitmap[0] |= 0x80,
+        |body| body.crcs.push(1),
+        |body| body.crcs.clear(),
+    ];
+    for (case, change) in wrong.into_iter().enumerate() {
+        assert_eq!(reframed(change), Slot::Invalid, "case {case}");
+    }
+}
+
+#[test]
+fn h64_bytes_after_the_body_are_an_error() {
+    let slot = encode(3, Commit::Soft, &sample());
+    assert_eq!(framed(&[&slot[HEADER..], &[0]].concat()), Slot::Invalid);
+}
+
+#[test]
+fn h64_a_length_of_petabytes_does_not_allocate_it() {
+    let mut body = encode(3, Commit::Soft, &sample())[HEADER..].to_vec();
+    // The last two fields are vectors, each with a u64 length before it; this is the CRCs'.
+    let at = body.len() - 2 * 4 - 8;
+    body[at..at + 8].copy_from_slice(&(1_u64 << 42).to_le_bytes());
+    assert_eq!(framed(&body), Slot::Invalid);
+}
+
+/// A file as haul 0.1.0 wrote it. What is here can be read for ever, or the version goes up.
+#[test]
+fn a_slot_of_version_1_can_be_read() {
+    let hex = include_str!("checkpoint_v1.hex");
+    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let bytes: Vec<u8> = digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect();
+    let checkpoint = Box::new(as_claims(&sample()));
+    assert_eq!(decode(&bytes), Slot::Valid { generation: 3, commit: Commit::Hard, checkpoint });
+    assert_eq!(encode(3, Commit::Hard, &sample()), bytes, "and is still written so");
+}

@@ -1,0 +1,230 @@
+//! The operating system's folders and files, as a [`Folder`] and a [`Medium`] (Linux).
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{self as sys, Advice, AtFlags, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::medium::{Entry, Folder, Map, Medium, Replace};
+use super::window;
+use crate::range::ByteRange;
+
+/// A folder held open.
+#[derive(Debug)]
+pub(crate) struct DiskFolder(OwnedFd);
+
+impl DiskFolder {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self(sys::open(path, flags, Mode::empty())?))
+    }
+
+    fn open_file(&self, name: &OsStr, flags: OFlags) -> io::Result<File> {
+        let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        Ok(File::from(sys::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?))
+    }
+}
+
+impl Folder for DiskFolder {
+    fn create(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>> {
+        Ok(Arc::new(DiskFile(self.open_file(name, OFlags::CREATE | OFlags::EXCL)?)))
+    }
+
+    fn open(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>> {
+        let file = self.open_file(name, OFlags::empty())?;
+        let metadata = file.metadata()?;
+        let ours = metadata.is_file()
+            && metadata.nlink() == 1
+            && metadata.uid() == rustix::process::geteuid().as_raw();
+        if ours { Ok(Arc::new(DiskFile(file))) } else { Err(io::Error::other("it is not a file of ours")) }
+    }
+
+    fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>> {
+        match sys::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => Entry::File { inode: stat.st_ino },
+                FileType::Directory => Entry::Folder,
+                FileType::Symlink => Entry::Symlink,
+                _ => Entry::Other,
+            })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn rename(&self, from: &OsStr, to: &OsStr, replace: Replace) -> io::Result<()> {
+        if replace == Replace::Allowed {
+            return Ok(sys::renameat(&self.0, from, &self.0, to)?);
+        }
+        match sys::renameat_with(&self.0, from, &self.0, to, RenameFlags::NOREPLACE) {
+            // The file system does not know the flag: a link does not replace either.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                sys::linkat(&self.0, from, &self.0, to, AtFlags::empty())?;
+                Ok(sys::unlinkat(&self.0, from, AtFlags::empty())?)
+            }
+            done => Ok(done?),
+        }
+    }
+
+    fn remove(&self, name: &OsStr) -> io::Result<()> {
+        Ok(sys::unlinkat(&self.0, name, AtFlags::empty())?)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(sys::fsync(&self.0)?)
+    }
+
+    fn free_space(&self) -> io::Result<u64> {
+        let stat = sys::fstatvfs(&self.0)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+#[derive(Debug)]
+struct DiskFile(File);
+
+impl DiskFile {
+    /// Why populating a map failed: the kernel says EFAULT for all of it.
+    fn why_unpopulated(&self, range: ByteRange) -> io::Result<io::Error> {
+        if self.len()? < range.end {
+            return Ok(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was truncated meanwhile"));
+        }
+        let stat = sys::fstatvfs(&self.0)?;
+        let needed = range.len().div_ceil(stat.f_frsize.max(1));
+        let full = stat.f_bavail < needed;
+        Ok(if full {
+            io::ErrorKind::StorageFull.into()
+        } else {
+            io::Error::from_raw_os_error(Errno::IO.raw_os_error())
+        })
+    }
+}
+
+impl Medium for DiskFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn inode(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.ino())
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        match sys::fallocate(&self.0, FallocateFlags::empty(), 0, len) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Err(io::ErrorKind::Unsupported.into()),
+            done => Ok(done?),
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn map(&self, range: ByteRange) -> io::Result<Map> {
+        match window::map(&self.0, range) {
+            Ok(map) => Ok(Box::new(map)),
+            Err(error) => Err(match Errno::from_io_error(&error) {
+                Some(Errno::FAULT) => self.why_unpopulated(range)?,
+                // No maps on this file system, or no PopulateWrite in this kernel (before 5.14).
+                Some(Errno::NODEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                    io::ErrorKind::Unsupported.into()
+                }
+                _ => error,
+            }),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn drop_cache(&self, range: ByteRange) -> io::Result<()> {
+        let len = std::num::NonZeroU64::new(range.len());
+        Ok(sys::fadvise(&self.0, range.start, len, Advice::DontNeed)?)
+    }
+
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.0.set_permissions(std::fs::Permissions::from_mode(mode))
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match self.0.try_lock() {
+            Ok(()) => Ok(true),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+            Err(std::fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// The mode that a new file has by the process's umask. Read from the kernel: setting the umask to learn it
+/// would change it for every thread meanwhile.
+pub(crate) fn default_mode() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    let umask = umask.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()).unwrap_or(0o077);
+    0o666 & !umask
+}
+
+/// Bytes kept in memory and on no disk: what is fetched is counted, checked, and gone (`-o /dev/null`).
+#[derive(Debug)]
+pub(crate) struct Nowhere;
+
+impl Medium for Nowhere {
+    fn len(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn inode(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn allocate(&self, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_len(&self, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read_exact_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn write_all_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn map(&self, _range: ByteRange) -> io::Result<Map> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn drop_cache(&self, _range: ByteRange) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_mode(&self, _mode: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+}

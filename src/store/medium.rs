@@ -1,0 +1,67 @@
+//! The seam between the store and the operating system: folders and open files, as far as haul uses them.
+
+use std::ffi::OsStr;
+use std::fmt::Debug;
+use std::io;
+use std::ops::DerefMut;
+use std::sync::Arc;
+
+use crate::range::ByteRange;
+
+/// Bytes of a file, mapped for writing. What is written is in the file's pages at once.
+pub(crate) type Map = Box<dyn DerefMut<Target = [u8]> + Send>;
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    File { inode: u64 },
+    Folder,
+    Symlink,
+    Other,
+}
+
+/// Whether a rename may take a name that is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replace {
+    Never,
+    Allowed,
+}
+
+/// An open folder: names are looked up in it whatever happens to its own path meanwhile.
+pub(crate) trait Folder: Send + Sync + Debug {
+    /// A new file of mode 0600; fails where the name is taken, be it by a dangling link (H77).
+    fn create(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>>;
+    /// A file of ours: regular, not a link, one name, our own user's (H77).
+    fn open(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>>;
+    /// `None` where there is no such name. Links are not followed.
+    fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>>;
+    fn rename(&self, from: &OsStr, to: &OsStr, replace: Replace) -> io::Result<()>;
+    fn remove(&self, name: &OsStr) -> io::Result<()>;
+    /// Makes names durable.
+    fn sync(&self) -> io::Result<()>;
+    /// Bytes that may still be written to this file system.
+    fn free_space(&self) -> io::Result<u64>;
+}
+
+/// An open file.
+pub(crate) trait Medium: Send + Sync + Debug {
+    fn len(&self) -> io::Result<u64>;
+    fn inode(&self) -> io::Result<u64>;
+    /// Reserves blocks for `len` bytes and makes the file that long. `Unsupported` where the file system
+    /// cannot promise blocks.
+    fn allocate(&self, len: u64) -> io::Result<()>;
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Maps a page-aligned range with its pages present, so that a full disk or a truncated file is an error
+    /// here and not a signal later (H53). `Unsupported` where the file cannot be mapped.
+    fn map(&self, range: ByteRange) -> io::Result<Map>;
+    /// Makes bytes and length durable. After a failure the bytes written before it must be written again:
+    /// a later success says nothing about them (H50).
+    fn sync_data(&self) -> io::Result<()>;
+    /// Drops clean cached pages, so that what is read next comes from the disk.
+    fn drop_cache(&self, range: ByteRange) -> io::Result<()>;
+    fn set_mode(&self, mode: u32) -> io::Result<()>;
+    /// Takes the lock on this file until it is closed; `false` where another process has it.
+    fn try_lock(&self) -> io::Result<bool>;
+}

@@ -1,0 +1,14 @@
+//! Files: the part file and the checkpoint, in an order that survives a kill and a power cut.
+//!
+//! [`checkpoint`] turns state into bytes and back and is pure. [`medium`] is the seam to the operating system;
+//! everything above it runs on a fake one in tests. Nothing here knows of HTTP.
+
+pub(crate) mod checkpoint;
+pub(crate) mod commit;
+pub(crate) mod disk;
+pub(crate) mod medium;
+pub(crate) mod part;
+mod window;
+
+#[cfg(test)]
+mod fake;

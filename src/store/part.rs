@@ -1,0 +1,290 @@
+//! The part file: the object's bytes before it has its name.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::medium::{Folder, Map, Medium};
+use crate::error::{Error, ErrorKind, Result};
+use crate::range::{ByteRange, Segments};
+
+/// How bytes get into the part file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// Through populated memory maps.
+    Mapped,
+    /// By positioned writes: the file system has no maps, cannot reserve blocks, or the length is unknown.
+    Positioned,
+}
+
+/// An open part file.
+#[derive(Debug)]
+pub(crate) struct PartFile {
+    path: PathBuf,
+    medium: Arc<dyn Medium>,
+    writing: Writing,
+    /// Start → end of the windows that are open: each byte has at most one writer.
+    windows: Arc<Mutex<BTreeMap<u64, u64>>>,
+}
+
+impl PartFile {
+    /// A new file with `length` bytes reserved. A disk that is too small is an error here, before a byte is
+    /// fetched (H54).
+    pub(crate) fn reserve(
+        folder: &dyn Folder,
+        path: &Path,
+        medium: Arc<dyn Medium>,
+        length: u64,
+    ) -> Result<Self> {
+        if length == 0 {
+            return Ok(Self::streamed(path, medium));
+        }
+        let failed = |error: io::Error| {
+            let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            let said = Error::io(path, &format!("reserve {length} bytes"), error);
+            let free = folder.free_space().ok().filter(|_| full);
+            match free {
+                Some(free) => {
+                    said.hint(format!("{free} bytes are free: make room, or choose another folder with -d"))
+                }
+                None => said,
+            }
+        };
+        let writing = match medium.allocate(length) {
+            Ok(()) => Self::choose_writing(medium.as_ref(), length).map_err(failed)?,
+            // Without reserved blocks a map could meet a full disk at any page (H55).
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                if folder.free_space().is_ok_and(|free| free < length) {
+                    return Err(failed(io::ErrorKind::StorageFull.into()));
+                }
+                medium.set_len(length).map_err(failed)?;
+                Writing::Positioned
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        Ok(Self { writing, ..Self::streamed(path, medium) })
+    }
+
+    /// The file of an earlier run; `None` where it is not of that length.
+    pub(crate) fn reopen(path: &Path, medium: Arc<dyn Medium>, length: u64) -> Result<Option<Self>> {
+        let failed = |error| Error::io(path, "read the part file", error);
+        if length == 0 || medium.len().map_err(failed)? != length {
+            return Ok(None);
+        }
+        // The blocks were reserved, unless someone has copied the file: reserving what is reserved is free.
+        let writing = match medium.allocate(length) {
+            Ok(()) => Self::choose_writing(medium.as_ref(), length).map_err(failed)?,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Writing::Positioned,
+            Err(error) => return Err(Error::io(path, &format!("reserve {length} bytes"), error)),
+        };
+        Ok(Some(Self { writing, ..Self::streamed(path, medium) }))
+    }
+
+    /// A file that grows as bytes come: for objects whose length nobody knows.
+    pub(crate) fn streamed(path: &Path, medium: Arc<dyn Medium>) -> Self {
+        Self { path: path.to_owned(), medium, writing: Writing::Positioned, windows: Arc::default() }
+    }
+
+    /// Tries a map on the first pages: file systems differ in what they can do.
+    fn choose_writing(medium: &dyn Medium, length: u64) -> io::Result<Writing> {
+        let first = ByteRange::new(0, length.min(Segments::MIN_SIZE));
+        // The map makes these pages dirty, and so the cache's content the disk's: let it be what the disk has.
+        let _ = medium.drop_cache(first);
+        match medium.map(first) {
+            Ok(_) => Ok(Writing::Mapped),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(Writing::Positioned),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn writing(&self) -> Writing {
+        self.writing
+    }
+
+    pub(crate) fn inode(&self) -> Result<u64> {
+        self.medium.inode().map_err(|error| self.failed("read the part file", error))
+    }
+
+    /// Opens a window on bytes that nobody else is writing. May wait for the disk.
+    pub(crate) fn window(&self, range: ByteRange) -> Result<Window> {
+        let guard = WindowGuard::take(&self.windows, range).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("bytes {range} have two writers")).at(self.path.display())
+        })?;
+        let place = match self.writing {
+            Writing::Mapped => {
+                Place::Map(self.medium.map(range).map_err(|error| self.failed("write", error))?)
+            }
+            Writing::Positioned => Place::File(Arc::clone(&self.medium)),
+        };
+        Ok(Window { place, range, written: 0, path: self.path.clone(), _guard: guard })
+    }
+
+    /// Appends to a streamed file.
+    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.medium.write_all_at(bytes, offset).map_err(|error| self.failed("write", error))
+    }
+
+    /// Reads `buffer.len()` bytes from the disk, not from the cache: what a power cut left of them.
+    pub(crate) fn read_from_disk(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        let range = ByteRange::new(offset, offset + buffer.len() as u64);
+        // A hint: where it is not taken, the cache is read, and that is the best there is.
+        let _ = self.medium.drop_cache(range);
+        self.medium.read_exact_at(buffer, offset).map_err(|error| self.failed("read", error))
+    }
+
+    pub(crate) fn set_len(&self, length: u64) -> Result<()> {
+        self.medium.set_len(length).map_err(|error| self.failed("truncate", error))
+    }
+
+    pub(crate) fn set_mode(&self, mode: u32) -> Result<()> {
+        self.medium.set_mode(mode).map_err(|error| self.failed("set the mode", error))
+    }
+
+    /// Makes every byte written so far durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.medium.sync_data().map_err(|error| self.failed("make the data durable", error))
+    }
+
+    /// Fails where someone else has cut the file meanwhile.
+    pub(crate) fn expect_length(&self, length: u64) -> Result<()> {
+        match self.medium.len().map_err(|error| self.failed("read the part file", error))? {
+            found if found == length => Ok(()),
+            found => {
+                Err(Error::new(ErrorKind::Local, format!("the part file has {found} bytes, not {length}"))
+                    .at(self.path.display())
+                    .hint("somebody else changed it; run the same command again"))
+            }
+        }
+    }
+
+    fn failed(&self, doing: &str, error: io::Error) -> Error {
+        Error::io(&self.path, doing, error)
+    }
+}
+
+/// A run of bytes of the part file, filled from its start by one writer.
+pub(crate) struct Window {
+    place: Place,
+    range: ByteRange,
+    written: u64,
+    path: PathBuf,
+    _guard: WindowGuard,
+}
+
+enum Place {
+    Map(Map),
+    File(Arc<dyn Medium>),
+}
+
+impl Window {
+    /// Where the next byte goes.
+    pub(crate) fn position(&self) -> u64 {
+        self.range.start + self.written
+    }
+
+    /// How many bytes still fit.
+    pub(crate) fn space(&self) -> u64 {
+        self.range.len() - self.written
+    }
+
+    /// Writes the next bytes, which must fit.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        debug_assert!(bytes.len() as u64 <= self.space());
+        match &mut self.place {
+            Place::Map(map) => {
+                let at = usize::try_from(self.written).expect("a map fits in memory");
+                map[at..at + bytes.len()].copy_from_slice(bytes);
+            }
+            Place::File(medium) => medium
+                .write_all_at(bytes, self.range.start + self.written)
+                .map_err(|error| Error::io(&self.path, "write", error))?,
+        }
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// Marks a window as open for as long as it lives.
+struct WindowGuard {
+    windows: Arc<Mutex<BTreeMap<u64, u64>>>,
+    start: u64,
+}
+
+impl WindowGuard {
+    /// `None` where any of the bytes has a writer already.
+    fn take(windows: &Arc<Mutex<BTreeMap<u64, u64>>>, range: ByteRange) -> Option<Self> {
+        let mut open = windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let overlaps = open.range(..range.end).next_back().is_some_and(|(_, end)| *end > range.start);
+        (!overlaps).then(|| {
+            open.insert(range.start, range.end);
+            Self { windows: Arc::clone(windows), start: range.start }
+        })
+    }
+}
+
+impl Drop for WindowGuard {
+    fn drop(&mut self) {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{FakeFolder, FakeMedium, Faulty};
+    use super::*;
+
+    const LEN: u64 = 256 << 10;
+
+    fn reserved(medium: &Arc<FakeMedium>) -> Result<PartFile> {
+        PartFile::reserve(&FakeFolder::default(), Path::new("/t/x.part"), Arc::clone(medium) as _, LEN)
+    }
+
+    #[test]
+    fn both_ways_of_writing_put_bytes_where_they_belong() {
+        for (faults, writing) in [
+            (&[][..], Writing::Mapped),
+            (&[Faulty::Map], Writing::Positioned),
+            (&[Faulty::Allocate], Writing::Positioned),
+        ] {
+            let medium = FakeMedium::unsupporting(faults);
+            let part = reserved(&medium).unwrap();
+            assert_eq!(part.writing(), writing);
+            let mut window = part.window(ByteRange::new(64 << 10, 128 << 10)).unwrap();
+            window.write(b"abc").unwrap();
+            window.write(b"def").unwrap();
+            assert_eq!((window.position(), window.space()), ((64 << 10) + 6, (64 << 10) - 6));
+            drop(window);
+            assert_eq!(&medium.bytes()[64 << 10..(64 << 10) + 6], b"abcdef");
+            assert_eq!(medium.bytes().len() as u64, LEN);
+        }
+    }
+
+    #[test]
+    fn a_byte_has_one_writer() {
+        let part = reserved(&FakeMedium::unsupporting(&[])).unwrap();
+        let first = part.window(ByteRange::new(0, 128 << 10)).unwrap();
+        let refused = part.window(ByteRange::new(64 << 10, 192 << 10)).err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::Internal);
+        assert!(part.window(ByteRange::new(128 << 10, 192 << 10)).is_ok());
+        drop(first);
+        assert!(part.window(ByteRange::new(64 << 10, 128 << 10)).is_ok());
+    }
+
+    #[test]
+    fn h54_a_full_disk_is_said_before_anything_is_fetched() {
+        let error = reserved(&FakeMedium::failing(Faulty::Allocate, io::ErrorKind::StorageFull)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Local);
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+    }
+
+    #[test]
+    fn h65_a_part_file_of_another_length_is_not_reused() {
+        let medium = FakeMedium::unsupporting(&[]);
+        medium.set_len(LEN - 1).unwrap();
+        let again = PartFile::reopen(Path::new("/t/x.part"), Arc::clone(&medium) as _, LEN).unwrap();
+        assert!(again.is_none());
+        medium.set_len(LEN).unwrap();
+        assert!(PartFile::reopen(Path::new("/t/x.part"), medium, LEN).unwrap().is_some());
+    }
+}

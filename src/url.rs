@@ -1,0 +1,134 @@
+//! The one URL type: what is shown of it never holds a secret (H73, H74).
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// An http(s) URL that shows itself without user, password, query and fragment.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SafeUrl(url::Url);
+
+/// Who a URL speaks to: the scope of credentials and custom headers (RFC 6454; H31).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
+
+impl SafeUrl {
+    /// Parses what a user typed.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let bad = |why: &str| {
+            let shown = text.split(['?', '#']).next().unwrap_or_default();
+            let shown = shown.rsplit_once('@').map_or(shown, |(_, rest)| rest);
+            Error::new(ErrorKind::Usage, format!("'{}' {why}", printable(shown)))
+                .hint("give an http:// or https:// URL")
+        };
+        let url = url::Url::parse(text).map_err(|error| bad(&format!("is not a URL ({error})")))?;
+        Self::from_url(url).ok_or_else(|| bad("is not an http or https URL"))
+    }
+
+    /// `None` unless the scheme is http or https and there is a host. The fragment goes: it is never sent.
+    pub(crate) fn from_url(mut url: url::Url) -> Option<Self> {
+        url.set_fragment(None);
+        (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(Self(url))
+    }
+
+    pub(crate) fn as_url(&self) -> &url::Url {
+        &self.0
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            scheme: self.0.scheme().to_owned(),
+            host: self.0.host_str().unwrap_or_default().to_owned(),
+            port: self.0.port_or_known_default(),
+        }
+    }
+
+    /// Takes user and password out of the URL, decoded.
+    pub(crate) fn take_userinfo(&mut self) -> Option<(String, Option<String>)> {
+        if self.0.username().is_empty() && self.0.password().is_none() {
+            return None;
+        }
+        let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let user = decode(self.0.username());
+        let password = self.0.password().map(decode);
+        // Both fail only for URLs without a host, which `from_url` refuses.
+        let _ = self.0.set_username("").and_then(|()| self.0.set_password(None));
+        Some((user, password))
+    }
+
+    /// The last component of the path, decoded: a proposal for a file name, not yet a safe one.
+    pub(crate) fn last_component(&self) -> Option<String> {
+        let last = self.0.path_segments()?.next_back()?;
+        (!last.is_empty())
+            .then(|| percent_encoding::percent_decode_str(last).decode_utf8_lossy().into_owned())
+    }
+}
+
+impl fmt::Display for SafeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.0.host_str().unwrap_or_default();
+        write!(f, "{}://{host}", self.0.scheme())?;
+        self.0.port().iter().try_for_each(|port| write!(f, ":{port}"))?;
+        f.write_str(self.0.path())?;
+        if self.0.query().is_some() { f.write_str("?[hidden]") } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for SafeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SafeUrl({self})")
+    }
+}
+
+/// A server's words, harmless on a terminal: control, direction and format characters escaped (H79).
+pub(crate) fn printable(text: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    text.chars().map(|c| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h74_nothing_secret_is_shown() {
+        let url = SafeUrl::parse("https://user:hunter2@example.org:8443/a/b?sig=s3cret#frag").unwrap();
+        assert_eq!(url.to_string(), "https://example.org:8443/a/b?[hidden]");
+        assert!(!format!("{url:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn h74_a_url_that_is_none_hides_its_secrets_too() {
+        let shown = SafeUrl::parse("ftp://user:hunter2@h/x?sig=s3cret").unwrap_err().to_string();
+        assert!(!shown.contains("hunter2") && !shown.contains("s3cret"), "{shown}");
+    }
+
+    #[test]
+    fn h31_an_origin_is_scheme_host_and_port() {
+        let origin = |text| SafeUrl::parse(text).unwrap().origin();
+        assert_eq!(origin("http://h/a"), origin("http://h:80/b?c"));
+        assert_ne!(origin("http://h/a"), origin("https://h/a"));
+        assert_ne!(origin("http://h/a"), origin("http://h:8080/a"));
+        assert_ne!(origin("http://h/a"), origin("http://g/a"));
+    }
+
+    #[test]
+    fn userinfo_is_taken_out_and_decoded() {
+        let mut url = SafeUrl::parse("http://us%40er:p%3Aw@h/x").unwrap();
+        assert_eq!(url.take_userinfo(), Some(("us@er".into(), Some("p:w".into()))));
+        assert_eq!(url.as_url().as_str(), "http://h/x");
+        assert_eq!(url.take_userinfo(), None);
+    }
+
+    #[test]
+    fn h79_escapes_are_shown_not_obeyed() {
+        assert_eq!(printable("a\u{1b}[31m\u{202e}b"), "a\\u{1b}[31m\\u{202e}b");
+    }
+}
