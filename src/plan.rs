@@ -37,7 +37,7 @@ pub(crate) enum Plan {
     Resume {
         /// The URL is another one: nothing but the validator says that it is the same object, and validators
         /// are promised to be unique for one URL only (RFC 9110 §8.8.3). One segment has to prove it.
-        prove: bool,
+        other_url: bool,
     },
     /// Fetch everything; `instead` says why an earlier run's bytes are of no use.
     Fresh { instead: Option<Mismatch> },
@@ -94,21 +94,33 @@ pub(crate) fn plan(facts: &Facts<'_>) -> Plan {
     if strength(facts.object.validator.as_ref().ok()) < strength(before) {
         return Plan::Suspect;
     }
-    let Some(extent) = facts.extent else {
-        return Plan::Stream(StreamReason::NoLength);
+    let validator = facts.object.validator.as_ref().map(|_| ()).map_err(|why| *why);
+    let proven = if facts.allow_unvalidated { Ok(()) } else { validator };
+    let extent = match (stream_reason(proven, facts.extent.is_some(), facts.ranges), facts.extent) {
+        (Some(reason), _) => return Plan::Stream(reason),
+        (None, Some(extent)) => extent,
+        (None, None) => return Plan::Stream(StreamReason::NoLength),
     };
-    if !facts.ranges {
-        return Plan::Stream(StreamReason::NoRanges);
-    }
-    if let (Err(why), false) = (&facts.object.validator, facts.allow_unvalidated) {
-        return Plan::Stream(StreamReason::NoValidator(*why));
-    }
     match facts.checkpoint.map(|checkpoint| mismatch(facts, checkpoint, extent)) {
         None => Plan::Fresh { instead: None },
         Some(Some(mismatch)) => Plan::Fresh { instead: Some(mismatch) },
         Some(None) => Plan::Resume {
-            prove: facts.checkpoint.is_some_and(|checkpoint| checkpoint.identity.source != facts.source),
+            other_url: facts.checkpoint.is_some_and(|checkpoint| checkpoint.identity.source != facts.source),
         },
+    }
+}
+
+/// Why an object that is offered so has to be fetched in one stream; `None`: in ranges.
+pub(crate) fn stream_reason(
+    validator: Result<(), NoValidator>,
+    length: bool,
+    ranges: bool,
+) -> Option<StreamReason> {
+    match (validator, length, ranges) {
+        (Err(why), _, _) => Some(StreamReason::NoValidator(why)),
+        (Ok(()), false, _) => Some(StreamReason::NoLength),
+        (Ok(()), true, false) => Some(StreamReason::NoRanges),
+        (Ok(()), true, true) => None,
     }
 }
 
@@ -194,7 +206,7 @@ mod tests {
     #[test]
     fn the_same_object_is_resumed() {
         let (object, checkpoint) = (object("\"a\""), checkpoint());
-        assert!(matches!(plan(&facts(&object, Some(&checkpoint))), Plan::Resume { prove: false }));
+        assert!(matches!(plan(&facts(&object, Some(&checkpoint))), Plan::Resume { other_url: false }));
         assert!(matches!(plan(&facts(&object, None)), Plan::Fresh { instead: None }));
     }
 
@@ -202,7 +214,7 @@ mod tests {
     fn another_url_has_to_prove_itself() {
         let (object, checkpoint) = (object("\"a\""), checkpoint());
         let facts = Facts { source: "http://mirror/x", ..facts(&object, Some(&checkpoint)) };
-        assert!(matches!(plan(&facts), Plan::Resume { prove: true }));
+        assert!(matches!(plan(&facts), Plan::Resume { other_url: true }));
     }
 
     #[test]

@@ -50,7 +50,8 @@ fn plan(event: &Event) -> Option<String> {
         Mode::Stream(_) => "in one stream".into(),
     };
     let validator = validator.as_ref().map_or_else(|| "no validator".into(), ToString::to_string);
-    Some(format!("{length} {how}, {writing}, {validator}, {} there already", human::bytes(*resumed)))
+    let resumed = (*resumed > 0).then(|| format!(", {} there already", human::bytes(*resumed)));
+    Some(format!("{length} {how}, {writing}, {validator}{}", resumed.unwrap_or_default()))
 }
 
 /// How far a download is: `412.3 MiB of 1.0 GiB (40 %), 52.1 MiB/s, 12 s left, 8 connections`.

@@ -92,7 +92,7 @@ fn stopped(code: ExitCode, kept: bool) -> Failure {
     let message = if kept {
         "stopped; run the same command again to resume"
     } else {
-        "stopped; nothing was there to keep"
+        "stopped; there is nothing to resume from"
     };
     Failure::new(code, message)
 }
@@ -171,7 +171,7 @@ mod tests {
             stopped(ExitCode::Terminated, true).message,
             "stopped; run the same command again to resume"
         );
-        assert!(!stopped(ExitCode::Interrupted, false).message.contains("resume"));
+        assert!(stopped(ExitCode::Interrupted, false).message.contains("nothing to resume"));
         assert_eq!(stopped(ExitCode::HungUp, true).code, ExitCode::HungUp);
     }
 }

@@ -3,6 +3,7 @@
 use tokio::sync::watch;
 
 use super::request::Remains;
+use crate::error::{Error, ErrorKind};
 
 /// The caller's last word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +23,10 @@ impl Control {
     }
 
     /// Waits until the caller cancels; a caller who is gone has cancelled.
-    pub(crate) async fn cancelled(&self) -> Remains {
+    pub(crate) async fn cancelled(&self) -> Error {
         let mut receiver = self.0.clone();
-        match receiver.wait_for(|command| matches!(command, Command::Cancel(_))).await.map(|command| *command)
-        {
-            Ok(Command::Cancel(remains)) => remains,
-            _ => Remains::Keep,
-        }
+        let _ = receiver.wait_for(|command| matches!(command, Command::Cancel(_))).await;
+        Error::new(ErrorKind::Cancelled, "stopped")
     }
 
     pub(crate) fn command(&self) -> Command {
@@ -53,7 +51,7 @@ impl Control {
     async fn wait_for(&self, wanted: Command) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|command| *command == wanted).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

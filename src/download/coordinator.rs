@@ -20,7 +20,7 @@ use super::files::Files;
 use super::look::{FIRST_SPAN, refuse_long_wait};
 use super::progress::{Phase, Rate};
 use super::reporter::Reporter;
-use super::request::{Remains, Request};
+use super::request::Request;
 use super::verify::{Judged, verify};
 use super::worker::{Message, Shared, Span, Worker};
 use crate::error::{Error, ErrorKind, Result};
@@ -71,7 +71,7 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
     let mut coordinator = Coordinator::new(job, files);
     let turn = tokio::select! {
         turn = coordinator.run() => turn,
-        remains = control.cancelled() => Err(cancelled(remains)),
+        error = control.cancelled() => Err(error),
     };
     // No worker may write after the last commit is taken.
     coordinator.workers.shutdown().await;
@@ -89,14 +89,6 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
         return turn.and_then(|turn| committed.map(|()| turn));
     }
     turn
-}
-
-pub(crate) fn cancelled(remains: Remains) -> Error {
-    let error = Error::new(ErrorKind::Cancelled, "stopped");
-    match remains {
-        Remains::Keep => error.hint("the same command again resumes it"),
-        Remains::Delete => error,
-    }
 }
 
 /// What is known of a worker.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::http::client::Client;
 use crate::http::probe::Answer;
 use crate::object::{NoValidator, Validator};
-use crate::plan::StreamReason;
+use crate::plan::{StreamReason, stream_reason};
 use crate::url::printable;
 
 /// What a server offers for a URL.
@@ -43,11 +43,10 @@ impl Offer {
     /// # }
     /// ```
     pub fn resume(&self) -> Result<&Validator, StreamReason> {
-        match (&self.validator, self.length, self.ranges) {
-            (Err(why), _, _) => Err(StreamReason::NoValidator(*why)),
-            (_, _, false) => Err(StreamReason::NoRanges),
-            (_, None, _) => Err(StreamReason::NoLength),
-            (Ok(validator), Some(_), true) => Ok(validator),
+        let validator = self.validator.as_ref().map_err(|why| *why);
+        match stream_reason(validator.map(|_| ()), self.length.is_some(), self.ranges) {
+            Some(reason) => Err(reason),
+            None => validator.map_err(StreamReason::NoValidator),
         }
     }
 }

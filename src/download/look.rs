@@ -88,7 +88,8 @@ impl Looker<'_> {
             match probe::fetch_whole(self.client, self.url).await {
                 Ok(probe) => return Ok(probe),
                 Err(fault) => {
-                    self.pause_after(&fault, &mut failures).await.map_err(|why| self.finally(why, &fault))?
+                    let paused = self.pause_after(&fault, &mut failures).await;
+                    paused.map_err(|why| self.finally(why, &fault))?;
                 }
             }
         }
@@ -101,10 +102,10 @@ impl Looker<'_> {
         loop {
             match probe::head(self.client, url).await {
                 Ok(object) => return Ok(object),
-                Err(fault) => looker
-                    .pause_after(&fault, &mut failures)
-                    .await
-                    .map_err(|why| looker.finally(why, &fault))?,
+                Err(fault) => {
+                    let paused = looker.pause_after(&fault, &mut failures).await;
+                    paused.map_err(|why| looker.finally(why, &fault))?;
+                }
             }
         }
     }

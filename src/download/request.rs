@@ -117,7 +117,6 @@ impl Download {
     /// let download = haul::Download::builder("https://example.org/disk.img").build()?;
     /// # Ok::<(), haul::Error>(())
     /// ```
-    #[must_use]
     pub fn builder(url: impl Into<String>) -> DownloadBuilder {
         DownloadBuilder::new(url.into())
     }

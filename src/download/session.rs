@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::blocking::blocking;
 use super::control::{Command, Control};
-use super::coordinator::{Turn, cancelled};
+use super::coordinator::Turn;
 use super::files::Files;
 use super::finish::finish;
 use super::look::Looker;
@@ -177,7 +177,7 @@ impl Session {
     pub(super) async fn unless_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             done = work => done,
-            remains = self.control.cancelled() => Err(cancelled(remains)),
+            error = self.control.cancelled() => Err(error),
         }
     }
 
@@ -237,7 +237,11 @@ impl Session {
         }
         let wait = backoff(count, fastrand::f64());
         self.reporter.retry(None, fault.to_string(), wait);
-        self.unless_cancelled(async { Ok(sleep(wait).await) }).await?;
+        self.unless_cancelled(async {
+            sleep(wait).await;
+            Ok(())
+        })
+        .await?;
         Ok(None)
     }
 

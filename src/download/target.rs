@@ -86,15 +86,20 @@ impl Target {
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.dir.join(&self.name)
+        self.path_of(&self.name)
     }
 
     pub(crate) fn part_path(&self) -> PathBuf {
-        self.dir.join(self.part_name())
+        self.path_of(&self.part_name())
     }
 
     pub(crate) fn checkpoint_path(&self) -> PathBuf {
-        self.dir.join(self.checkpoint_name())
+        self.path_of(&self.checkpoint_name())
+    }
+
+    /// As a person would write it: nothing before a name in the current folder.
+    fn path_of(&self, name: &OsStr) -> PathBuf {
+        if self.dir == Path::new(".") { name.into() } else { self.dir.join(name) }
     }
 
     fn with(&self, suffix: &str) -> OsString {
@@ -104,7 +109,7 @@ impl Target {
     }
 
     pub(crate) fn entry(&self, name: &OsStr) -> Result<Option<Entry>> {
-        self.folder.entry(name).map_err(|error| Error::io(&self.dir.join(name), "look at it", error))
+        self.folder.entry(name).map_err(|error| Error::io(&self.path_of(name), "look at it", error))
     }
 
     /// Whether the name may be taken at the end (H58). `Ok(false)`: there is a file, and it is to be left.
@@ -127,7 +132,8 @@ impl Target {
 }
 
 fn folder_of(path: &Path) -> PathBuf {
-    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    dir.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(dir).to_owned()
 }
 
 fn strip_suffix(name: &OsStr, suffix: &str) -> Option<OsString> {

@@ -16,6 +16,7 @@ use crate::object::Object;
 use crate::plan::{Facts, Mismatch, Plan, StreamReason, plan};
 use crate::range::ByteRange;
 use crate::store::checkpoint::{Checkpoint, Identity};
+use crate::store::part::Writing;
 
 impl Session {
     /// Goes as far as one look at the object allows. `start` is where the probe began.
@@ -40,8 +41,8 @@ impl Session {
                 }
                 self.make_files(&probe, extent.unwrap_or(ByteRange::new(0, 0))).await?;
             }
-            Plan::Resume { prove } => {
-                if let Some(turn) = self.resume(&probe, prove).await? {
+            Plan::Resume { other_url } => {
+                if let Some(turn) = self.resume(&probe, other_url).await? {
                     return Ok(turn);
                 }
             }
@@ -138,7 +139,7 @@ impl Session {
     }
 
     /// Opens what an earlier run left, unless it is open. A turn, where it comes to something else.
-    async fn resume(&mut self, probe: &Probe, prove: bool) -> Result<Option<Turn>> {
+    async fn resume(&mut self, probe: &Probe, other_url: bool) -> Result<Option<Turn>> {
         if self.files.is_some() {
             return Ok(None);
         }
@@ -152,7 +153,7 @@ impl Session {
         let files = files?
             .ok_or_else(|| Error::new(ErrorKind::Local, Mismatch::PartFileGone.to_string()).at(&self.url))?;
         let fetcher = self.fetcher(probe, &files.identity);
-        let proof = if prove {
+        let proof = if other_url {
             self.unless_cancelled(async { Ok(prove_same(&fetcher, &files).await) }).await?
         } else {
             Ok(true)
@@ -260,7 +261,7 @@ impl Session {
             jobs: if streamed { 1 } else { self.request.jobs },
             validator: self.validator(),
             mode: self.mode.clone(),
-            writing: files.part.writing(),
+            writing: if streamed { Writing::Positioned } else { files.part.writing() },
             path: self.claimed.as_ref().map(|claimed| claimed.target.path()),
         });
     }

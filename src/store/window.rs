@@ -10,7 +10,7 @@ use crate::range::ByteRange;
 
 /// Maps `range` of `file`, which must start on a page, with every page present and writable.
 ///
-/// PopulateWrite takes the page faults here, where a full disk or a truncated file is an error; a bare fault
+/// `MADV_POPULATE_WRITE` takes the page faults here, where a full disk or a truncated file is an error; a bare fault
 /// would be a SIGBUS (H53).
 pub(super) fn map(file: &File, range: ByteRange) -> io::Result<MmapMut> {
     let len = usize::try_from(range.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
