@@ -55,11 +55,12 @@ mod store;
 mod url;
 
 pub use download::{
-    Controller, Download, DownloadBuilder, Durability, Event, Events, Existing, Handle, Mode, Offer,
-    OnChange, Outcome, Partial, Phase, Progress, Remains, Report,
+    Controller, Download, DownloadBuilder, Event, Events, Existing, Handle, Mode, Offer, OnChange, Outcome,
+    Partial, Phase, Progress, Remains, Report,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use object::{NoValidator, Validator};
 pub use plan::StreamReason;
 pub use range::{ByteRange, Part};
+pub use store::medium::Durability;
 pub use store::part::Writing;

@@ -70,6 +70,11 @@ pub(crate) struct Object {
 }
 
 impl Object {
+    /// Whether two answers call themselves one version and cannot be.
+    pub(crate) fn contradicts(&self, other: &Self) -> bool {
+        self.validator.is_ok() && self.validator == other.validator && self.length != other.length
+    }
+
     /// Two objects are the same iff length and validator are. Without a validator nothing is the same.
     pub(crate) fn is_same(&self, length: u64, validator: &Validator) -> bool {
         self.length == Some(length) && self.validator.as_ref() == Ok(validator)
@@ -93,6 +98,16 @@ mod tests {
         assert!(!x.is_same(5, &tag("\"b\"")));
         assert!(!object(None, Ok(tag("\"a\""))).is_same(5, &tag("\"a\"")));
         assert!(!object(Some(5), Err(NoValidator::NeitherSent)).is_same(5, &tag("\"a\"")), "H05");
+    }
+
+    #[test]
+    fn one_version_has_one_length() {
+        let of = |length, tag: &str| object(Some(length), Ok(Validator::EntityTag(tag.into())));
+        assert!(of(5, "\"a\"").contradicts(&of(6, "\"a\"")));
+        assert!(!of(5, "\"a\"").contradicts(&of(5, "\"a\"")));
+        assert!(!of(5, "\"a\"").contradicts(&of(6, "\"b\"")));
+        let nameless = |length| object(Some(length), Err(NoValidator::NeitherSent));
+        assert!(!nameless(5).contradicts(&nameless(6)), "they may be two versions");
     }
 
     #[test]

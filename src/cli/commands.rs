@@ -33,7 +33,7 @@ fn download(arguments: &DownloadArgs) -> Result<ExitCode, Failure> {
 
 fn info(arguments: &InfoArgs) -> Result<ExitCode, Failure> {
     let download = inspection(&arguments.url, &arguments.request)?;
-    let offer = run::runtime()?.block_on(download.inspect())?;
+    let offer = run::run_to_end(async { Ok(download.inspect().await?) })?;
     answer(&arguments.answer, &OfferJson::new(&download.url(), &offer), || describe_offer(&offer))
 }
 
@@ -274,7 +274,7 @@ mod tests {
         let offer = Offer { ranges: false, length: None, ..offer() };
         let said = serde_json::to_value(OfferJson::new("https://h/x", &offer)).unwrap();
         assert_eq!((&said["resumable"], &said["length"]), (&json!(false), &json!(null)));
-        assert_eq!(said["reason"], json!("the server ignores ranges"));
+        assert_eq!(said["reason"], json!("the server does not say how long the object is"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Downloads everything, one after the other. The exit code is that of the first that failed; a signal ends the
 /// whole command and comes before that.
 pub(crate) fn download(config: Config) -> Result<ExitCode, Failure> {
-    runtime()?.block_on(async {
+    run_to_end(async {
         let mut signals =
             Signals::listen().map_err(|error| Failure::io("haul", "listen for signals", &error))?;
         let mut first_failed = ExitCode::Success;
@@ -37,10 +37,26 @@ pub(crate) fn download(config: Config) -> Result<ExitCode, Failure> {
     })
 }
 
+/// Threads that wait for the disk: windows being populated, a sync, claims being read. More of them would not
+/// make the disk faster, and each has a stack and an arena of its own.
+const BLOCKING: usize = 8;
+
+/// Runs the command. What still waits for the disk at its end is not waited for: a signal has promised an end.
+pub(crate) fn run_to_end<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(command);
+    runtime.shutdown_background();
+    ended
+}
+
 /// A runtime for what is mostly waiting: more threads would only hand work around.
-pub(crate) fn runtime() -> Result<Runtime, Failure> {
+fn runtime() -> Result<Runtime, Failure> {
     let threads = thread::available_parallelism().map_or(1, |threads| threads.get().min(4));
-    let runtime: io::Result<_> = Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime: io::Result<_> = Builder::new_multi_thread()
+        .worker_threads(threads)
+        .max_blocking_threads(BLOCKING)
+        .enable_all()
+        .build();
     runtime.map_err(|error| Failure::io("haul", "start its threads", &error))
 }
 

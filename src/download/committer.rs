@@ -11,9 +11,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::blocking::blocking;
-use super::request::Durability;
 use crate::error::{Error, Result};
 use crate::store::commit::{CheckpointFile, Durable, Snapshot};
+use crate::store::medium::Durability;
 use crate::store::part::PartFile;
 
 const SOFT_INTERVAL: Duration = Duration::from_millis(50);
@@ -33,8 +33,8 @@ pub(crate) enum Trouble {
 /// How far the last commit goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LastCommit {
-    /// Everything that landed is durable; until the deadline the file is only written.
-    Hard { deadline: Option<Instant> },
+    /// Everything that landed is durable, if the disk makes it by the deadline; the file is written in any case.
+    Hard { deadline: Instant },
     /// The file is written.
     Soft,
 }
@@ -190,11 +190,8 @@ impl Keeper {
             let synced = join(&mut syncing).await;
             self.harden(synced).await.map_err(Trouble::into_error)
         };
-        match deadline {
-            None => hard.await,
-            // The soft commit stands, and after a power cut its CRCs tell what it is worth.
-            Some(deadline) => tokio::time::timeout_at(deadline, hard).await.unwrap_or(Ok(())),
-        }
+        // Else the soft commit stands, and after a power cut its CRCs tell what it is worth.
+        tokio::time::timeout_at(deadline, hard).await.unwrap_or(Ok(()))
     }
 
     async fn with_file(

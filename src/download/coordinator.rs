@@ -79,9 +79,9 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
     if let Some(committer) = coordinator.committer.take() {
         committer.publish(coordinator.files.snapshot());
         let last = match &turn {
-            Ok(Turn::Whole | Turn::Rewrite(_)) => LastCommit::Soft,
-            Ok(Turn::Look(_) | Turn::Stream(_)) => LastCommit::Hard { deadline: None },
-            Err(_) => LastCommit::Hard { deadline: Some(Instant::now() + LAST_COMMIT) },
+            // The run goes on: finishing syncs, and so does the next transfer.
+            Ok(_) => LastCommit::Soft,
+            Err(_) => LastCommit::Hard { deadline: Instant::now() + LAST_COMMIT },
         };
         let (file, committed) = committer.close(last).await;
         files.checkpoint = Some(file);

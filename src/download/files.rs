@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::request::{Durability, Request};
+use super::request::Request;
 use super::target::Claimed;
 use crate::bitmap::Bitmap;
 use crate::error::{Error, ErrorKind, Result};
@@ -61,12 +61,7 @@ impl Files {
         let first =
             Checkpoint { identity: identity.clone(), ledger: ledger.clone(), saved_at: unix_seconds() };
         let checkpoint = CheckpointFile::start(&target.checkpoint_path(), medium, first)?;
-        if request.durability == Durability::PowerCut {
-            target
-                .folder()
-                .sync()
-                .map_err(|error| Error::io(&target.path(), "make the names durable", error))?;
-        }
+        target.folder().sync().map_err(|error| Error::io(&target.path(), "make the names durable", error))?;
         Ok(Self { part: Arc::new(part), checkpoint: Some(checkpoint), identity, ledger, length, resumed: 0 })
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::files::Files;
-use super::request::{Durability, Existing, Request};
+use super::request::{Existing, Request};
 use super::target::Claimed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::disk::default_mode;
@@ -15,9 +15,7 @@ pub(crate) fn finish(request: &Request, claimed: &Claimed, files: &Files) -> Res
     let target = &claimed.target;
     files.part.expect_length(files.length)?;
     files.part.set_mode(default_mode())?;
-    if request.durability == Durability::PowerCut {
-        files.part.sync()?;
-    }
+    files.part.sync()?;
     let replace = match request.existing {
         Existing::Replace => Replace::Allowed,
         Existing::Refuse | Existing::Skip => Replace::Never,
@@ -30,8 +28,6 @@ pub(crate) fn finish(request: &Request, claimed: &Claimed, files: &Files) -> Res
             _ => Error::io(&target.path(), "give the file its name", error),
         }
     })?;
-    if request.durability == Durability::PowerCut {
-        target.folder().sync().map_err(|error| Error::io(&target.path(), "make the name durable", error))?;
-    }
+    target.folder().sync().map_err(|error| Error::io(&target.path(), "make the name durable", error))?;
     claimed.remove()
 }

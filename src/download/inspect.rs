@@ -9,6 +9,7 @@ use crate::http::client::Client;
 use crate::http::probe::Answer;
 use crate::object::{NoValidator, Validator};
 use crate::plan::{StreamReason, stream_reason};
+use crate::range::ByteRange;
 use crate::url::printable;
 
 /// What a server offers for a URL.
@@ -57,7 +58,7 @@ pub(super) async fn inspect(request: &Request) -> Result<Offer> {
     let client = Client::new(&mut url, request.client_options())?;
     let reporter = Reporter::silent();
     let looker = Looker { client: &client, url: &url, request, reporter: &reporter, again: false };
-    let probe = looker.probe_one_byte().await?;
+    let probe = looker.probe(ByteRange::new(0, 1)).await?;
     Ok(Offer {
         final_url: probe.object.url.to_string(),
         length: probe.object.length,

@@ -31,23 +31,8 @@ pub(crate) struct Looker<'a> {
 const REFUSAL_RETRIES: u32 = 3;
 
 impl Looker<'_> {
-    /// Asks for the first bytes wanted from `start` on.
-    pub(crate) async fn probe(&self, start: u64) -> Result<Probe> {
-        let end = match self.request.part {
-            Part::Span(range) if range.end > start => range.end.min(start.saturating_add(FIRST_SPAN)),
-            // The length is wanted; where its last bytes are is not known yet.
-            Part::Last(_) if start == 0 => 1,
-            _ => start.saturating_add(FIRST_SPAN),
-        };
-        self.probe_range(ByteRange::new(start, end)).await
-    }
-
-    /// Asks for the first byte alone.
-    pub(crate) async fn probe_one_byte(&self) -> Result<Probe> {
-        self.probe_range(ByteRange::new(0, 1)).await
-    }
-
-    async fn probe_range(&self, mut range: ByteRange) -> Result<Probe> {
+    /// Asks for bytes of the object; `range` may reach past its end.
+    pub(crate) async fn probe(&self, mut range: ByteRange) -> Result<Probe> {
         let mut waited = false;
         loop {
             match self.ask_for(range).await {
@@ -116,6 +101,15 @@ impl Looker<'_> {
             Part::Span(range) => range.start,
             Part::Last(_) => 0,
         }
+    }
+
+    /// Two answers of one version have one length; a server that says otherwise is not believed.
+    pub(crate) fn expect_consistent(&self, one: &Object, other: &Object) -> Result<()> {
+        if !one.contradicts(other) {
+            return Ok(());
+        }
+        let message = "the server states two lengths for one version of the object";
+        Err(self.error(ErrorKind::Network, message).hint("try again later"))
     }
 
     pub(crate) fn outside(&self) -> Error {

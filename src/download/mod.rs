@@ -31,4 +31,4 @@ pub use inspect::Offer;
 pub use partial::Partial;
 pub use progress::{Phase, Progress};
 pub use report::{Mode, Outcome, Report};
-pub use request::{Download, DownloadBuilder, Durability, Existing, OnChange, Remains};
+pub use request::{Download, DownloadBuilder, Existing, OnChange, Remains};

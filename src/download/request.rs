@@ -11,7 +11,8 @@ use super::inspect::{self, Offer};
 use super::report::Report;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::ClientOptions;
-use crate::range::{Part, Segments};
+use crate::range::{MAX_LENGTH, Part, Segments};
+use crate::store::medium::Durability;
 use crate::url::{SafeUrl, printable};
 
 /// What to do when the object is not the one that the checkpoint is of, or changes during the run.
@@ -34,16 +35,6 @@ pub enum Existing {
     Replace,
     /// Leave it and call the download done.
     Skip,
-}
-
-/// What a download is safe against.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// A power cut: it costs about a second of work.
-    #[default]
-    PowerCut,
-    /// A killed process only: haul never waits for the disk.
-    Kill,
 }
 
 /// What a cancelled download leaves.
@@ -372,8 +363,8 @@ impl DownloadBuilder {
             ));
         }
         let empty = match request.part {
-            Part::From(_) => false,
-            Part::Span(range) => range.start >= range.end,
+            Part::From(start) => start >= MAX_LENGTH,
+            Part::Span(range) => range.start >= range.end || range.end > MAX_LENGTH,
             Part::Last(count) => count == 0,
         };
         if empty {
@@ -434,6 +425,7 @@ mod tests {
             (builder().segment_size(100_000), "100000"),
             (builder().segment_size(32 << 10), "32768"),
             (builder().part(Part::Last(0)), "part"),
+            (builder().part(Part::From(u64::MAX)), "part"),
             (builder().header("a b", "c"), "a b"),
             (builder().header("range", "bytes=0-1"), "range"),
         ] {

@@ -7,13 +7,14 @@ use tokio::time::{Instant, sleep};
 use super::blocking::blocking;
 use super::control::{Command, Control};
 use super::coordinator::Turn;
+use super::event::Event;
 use super::files::Files;
 use super::finish::finish;
-use super::look::Looker;
+use super::look::{FIRST_SPAN, Looker};
 use super::progress::Phase;
 use super::report::{Mode, Outcome, Report};
 use super::reporter::Reporter;
-use super::request::{Output, Remains, Request};
+use super::request::{OnChange, Output, Remains, Request};
 use super::target::{Claimed, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Client;
@@ -21,13 +22,15 @@ use crate::http::probe::Probe;
 use crate::http::retry::{Fault, backoff};
 use crate::object::{Object, Validator};
 use crate::plan::{Mismatch, StreamReason};
-use crate::range::Part;
+use crate::range::{ByteRange, Part};
 use crate::url::SafeUrl;
 
 /// The most versions of an object that one run runs after.
 const MOST_RESTARTS: u32 = 3;
 /// The most looks at an object that stays the same and of which nothing comes.
 const MOST_LOOKS: u32 = 3;
+/// Bytes that have to come between looks for them not to be looks in a row.
+const LOOK_PROGRESS: u64 = 8 * FIRST_SPAN;
 
 /// A download under way.
 pub(super) struct Session {
@@ -47,7 +50,7 @@ pub(super) struct Session {
     began: Instant,
     restarts: u32,
     rewrites: u32,
-    /// Looks in a row that brought nothing, and how much was in place at the last.
+    /// Looks in a row that brought nothing, and how much was in place at the first.
     looks: (u32, u64),
 }
 
@@ -86,14 +89,14 @@ impl Session {
             self.compare_head(&url).await?;
         }
         loop {
-            let start = self.first_missing();
-            let probe = self.unless_cancelled(self.looker().probe(start)).await?;
+            let asked = self.first_missing();
+            let probe = self.unless_cancelled(self.looker().probe(asked)).await?;
             if self.request.output == Output::Proposed
                 && let Some(report) = self.claim_proposed(&probe)?
             {
                 return Ok(report);
             }
-            let why = match self.turn(probe, start).await? {
+            let why = match self.turn(probe, asked).await? {
                 Turn::Whole => break,
                 Turn::Look(fault) => self.judge_look(&fault).await?,
                 Turn::Stream(why) => Some(why),
@@ -181,23 +184,27 @@ impl Session {
         }
     }
 
-    /// Where in the object the first byte is that is still to be fetched.
-    fn first_missing(&self) -> u64 {
+    /// The first bytes of the object that are still to be fetched: as many as one probe asks for, and no more
+    /// than are missing in a row.
+    fn first_missing(&self) -> ByteRange {
         let left = self.claimed.as_ref().and_then(|claimed| claimed.left.as_ref());
         let known = match (&self.files, left) {
             (Some(files), _) => Some((&files.identity, &files.ledger)),
             (None, Some((_, left))) => Some((&left.identity, &left.ledger)),
             (None, None) => None,
         };
-        match (known, self.request.part) {
+        let missing = match (known, self.request.part) {
             (Some((identity, ledger)), _) => {
-                let missing = ledger.complete().first_clear();
-                identity.start + missing.map_or(0, |index| ledger.segments().range(index).start)
+                let run = ledger.complete().clear_runs().next();
+                let missing = run.map_or(ByteRange::new(0, 1), |run| ledger.segments().bytes(&run));
+                missing.offset(identity.start)
             }
-            (None, Part::From(start)) => start,
-            (None, Part::Span(range)) => range.start,
-            (None, Part::Last(_)) => 0,
-        }
+            (None, Part::From(start)) => ByteRange::new(start, start.saturating_add(FIRST_SPAN)),
+            (None, Part::Span(range)) => range,
+            // The length is wanted: where the last bytes are is not known yet.
+            (None, Part::Last(_)) => ByteRange::new(0, 1),
+        };
+        ByteRange::new(missing.start, missing.end.min(missing.start.saturating_add(FIRST_SPAN)))
     }
 
     /// What was fetched before is of no use: is that a reason to stop, or only to say so?
@@ -207,7 +214,7 @@ impl Session {
             self.reporter.note(format!("everything is fetched again: {reason}"));
             return Ok(());
         }
-        if self.request.on_change == super::request::OnChange::Fail {
+        if self.request.on_change == OnChange::Fail {
             let error = Error::new(ErrorKind::Changed, reason).at(&self.url);
             return Err(error.hint("use --on-change restart to fetch the new version"));
         }
@@ -217,15 +224,17 @@ impl Session {
             let error = Error::new(ErrorKind::Changed, format!("it changed more than {MOST_RESTARTS} times"));
             return Err(error.at(&self.url).hint("try again when it is at rest"));
         }
-        self.reporter.event(super::event::Event::Restarted { reason });
+        self.looks = (0, 0);
+        self.reporter.event(Event::Restarted { reason });
         Ok(())
     }
 
     /// Whether to look again: `None`, after a pause; or to give ranges up, and why.
     async fn judge_look(&mut self, fault: &Fault) -> Result<Option<String>> {
         let in_place = self.files.as_ref().map_or(0, |files| files.ledger.bytes());
-        let count = if in_place > self.looks.1 { 1 } else { self.looks.0 + 1 };
-        self.looks = (count, in_place);
+        // What a look brings by itself is no sign that ranges can be had.
+        let count = if in_place > self.looks.1 + LOOK_PROGRESS { 1 } else { self.looks.0 + 1 };
+        self.looks = (count, if count == 1 { in_place } else { self.looks.1 });
         let refused = matches!(fault, Fault::Status { .. });
         // The probe, which has no pin, was answered: it may be the pin that the signature does not cover.
         self.unpinned |= count > 1 && matches!(fault, Fault::Status { code: 403, .. });

@@ -9,6 +9,7 @@ use super::progress::Phase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::fetch::Body;
 use crate::http::retry::{Fault, Stage, Verdict, backoff, verdict};
+use crate::object::Object;
 use crate::range::{ByteRange, Part};
 
 /// Writes one whole answer to the part file.
@@ -51,7 +52,8 @@ pub(crate) fn wanted(part: Part, length: Option<u64>) -> Option<ByteRange> {
 
 impl Stream<'_> {
     /// Writes the answer, and further ones until one comes to its end. Gives the number of bytes in the file.
-    pub(crate) async fn run(&mut self, mut body: Body, mut length: Option<u64>) -> Result<u64> {
+    pub(crate) async fn run(&mut self, mut body: Body, first: Object) -> Result<u64> {
+        let mut length = first.length;
         let mut failures = 0;
         let mut furthest = 0;
         loop {
@@ -66,7 +68,9 @@ impl Stream<'_> {
             furthest = furthest.max(self.written);
             self.pause_after(&fault, failures).await?;
             failures += 1;
-            (body, length) = self.looker.whole().await?.into_whole()?;
+            let (next, object) = self.looker.whole().await?.into_whole()?;
+            self.looker.expect_consistent(&first, &object)?;
+            (body, length) = (next, object.length);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::store::checkpoint::Checkpoint;
 use crate::store::commit::{CheckpointFile, Found};
 use crate::store::disk::DiskFolder;
-use crate::store::medium::{Entry, Folder, Medium};
+use crate::store::medium::{Durability, Entry, Folder, Medium};
 
 const PART: &str = ".part";
 const CHECKPOINT: &str = ".part.ckpt";
@@ -29,18 +29,18 @@ impl Target {
     /// The target that the user named; `None` where the name is left to the server.
     pub(crate) fn given(request: &Request) -> Result<Option<Self>> {
         match &request.output {
-            Output::File(path) => Self::new(&request.dir.join(path)).map(Some),
+            Output::File(path) => Self::new(&request.dir.join(path), request.durability).map(Some),
             Output::Proposed | Output::Nowhere => Ok(None),
         }
     }
 
     /// The target by the name that the server, or else the URL, proposes.
     pub(crate) fn proposed(request: &Request, file_name: Option<&str>) -> Result<Self> {
-        Self::new(&request.dir.join(proposed_name(request, file_name)))
+        Self::new(&request.dir.join(proposed_name(request, file_name)), request.durability)
     }
 
     /// A target at `path`. Its folder is made if it is missing.
-    fn new(path: &Path) -> Result<Self> {
+    fn new(path: &Path, durability: Durability) -> Result<Self> {
         let not_a_file = || {
             Error::new(ErrorKind::Local, "is not a file's name")
                 .at(path.display())
@@ -52,11 +52,12 @@ impl Target {
         let name = path.file_name().ok_or_else(not_a_file)?.to_owned();
         let dir = folder_of(path);
         std::fs::create_dir_all(&dir).map_err(|error| Error::io(&dir, "make the folder", error))?;
-        Self::existing(&dir, name)
+        Self::existing(&dir, name, durability)
     }
 
-    fn existing(dir: &Path, name: OsString) -> Result<Self> {
-        let folder = DiskFolder::open(dir).map_err(|error| Error::io(dir, "open the folder", error))?;
+    fn existing(dir: &Path, name: OsString, durability: Durability) -> Result<Self> {
+        let folder =
+            DiskFolder::open(dir, durability).map_err(|error| Error::io(dir, "open the folder", error))?;
         Ok(Self { folder: Arc::new(folder), dir: dir.to_owned(), name })
     }
 
@@ -66,7 +67,7 @@ impl Target {
             .file_name()
             .ok_or_else(|| Error::new(ErrorKind::Local, "is not a file's name").at(path.display()))?;
         let stem = [CHECKPOINT, PART].into_iter().find_map(|suffix| strip_suffix(name, suffix));
-        Self::existing(&folder_of(path), stem.unwrap_or_else(|| name.to_owned()))
+        Self::existing(&folder_of(path), stem.unwrap_or_else(|| name.to_owned()), Durability::PowerCut)
     }
 
     pub(crate) fn folder(&self) -> &dyn Folder {
@@ -309,7 +310,7 @@ mod tests {
     }
 
     fn target(dir: &tempfile::TempDir) -> Target {
-        Target::new(&dir.path().join("x")).unwrap()
+        Target::new(&dir.path().join("x"), Durability::Kill).unwrap()
     }
 
     #[test]
@@ -321,12 +322,17 @@ mod tests {
         assert_eq!(target.is_wanted(Existing::Refuse).unwrap_err().kind(), ErrorKind::Local);
         assert!(target.is_wanted(Existing::Replace).unwrap());
         assert!(!target.is_wanted(Existing::Skip).unwrap());
-        let link = Target::new(&dir.path().join("link")).unwrap();
+        let link = Target::new(&dir.path().join("link"), Durability::Kill).unwrap();
         std::os::unix::fs::symlink("nowhere", link.path()).unwrap();
         assert!(link.is_wanted(Existing::Replace).is_err(), "a dangling link");
-        let folder = Target::new(&dir.path().join("d/f")).unwrap();
+        let folder = Target::new(&dir.path().join("d/f"), Durability::Kill).unwrap();
         assert!(folder.is_wanted(Existing::Refuse).unwrap(), "its folder is made");
-        assert!(Target::new(&dir.path().join("d")).unwrap().is_wanted(Existing::Replace).is_err());
+        assert!(
+            Target::new(&dir.path().join("d"), Durability::Kill)
+                .unwrap()
+                .is_wanted(Existing::Replace)
+                .is_err()
+        );
     }
 
     #[test]

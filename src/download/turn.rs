@@ -19,8 +19,8 @@ use crate::store::checkpoint::{Checkpoint, Identity};
 use crate::store::part::Writing;
 
 impl Session {
-    /// Goes as far as one look at the object allows. `start` is where the probe began.
-    pub(super) async fn turn(&mut self, probe: Probe, start: u64) -> Result<Turn> {
+    /// Goes as far as one look at the object allows. `asked` is what the probe asked for.
+    pub(super) async fn turn(&mut self, probe: Probe, asked: ByteRange) -> Result<Turn> {
         let known = probe.object.length;
         let extent = known
             .map(|length| wanted(self.request.part, Some(length)).ok_or_else(|| self.looker().outside()));
@@ -49,7 +49,7 @@ impl Session {
         }
         self.object = Some(probe.object.clone());
         self.mode = Mode::Ranges;
-        self.transfer(probe, start).await
+        self.transfer(probe, asked.start).await
     }
 
     fn plan(&self, probe: &Probe, extent: Option<ByteRange>) -> Plan {
@@ -215,12 +215,15 @@ impl Session {
 
     /// Fetches the object in one stream.
     pub(super) async fn stream(&mut self, probe: Probe, reason: StreamReason) -> Result<()> {
-        let (body, length) = match probe.answer {
-            Answer::Whole(body) => (body, probe.object.length),
-            Answer::Part(_) | Answer::Empty => {
-                self.unless_cancelled(self.looker().whole()).await?.into_whole()?
-            }
+        let encoding = probe.encoding.clone();
+        let (body, object) = match probe.answer {
+            Answer::Whole(body) => (body, probe.object),
+            Answer::Part(_) => self.unless_cancelled(self.looker().whole()).await?.into_whole()?,
         };
+        if let Some(before) = &self.object {
+            self.looker().expect_consistent(before, &object)?;
+        }
+        let length = object.length;
         let extent = wanted(self.request.part, length).ok_or_else(|| self.looker().outside())?;
         self.check_size(length.map(|_| extent))?;
         // No validator: this file cannot be resumed, and its checkpoint says so.
@@ -229,23 +232,23 @@ impl Session {
             start: 0,
             end: 0,
             validator: None,
-            encoding: probe.encoding,
+            encoding,
             source: self.source(),
             inode: 0,
         };
         self.replace_files(identity, length.map_or(0, |_| extent.len())).await?;
-        self.object = Some(probe.object);
+        self.object = Some(object.clone());
         self.mode = Mode::Stream(reason);
         self.announce();
-        let written = self.run_stream(body, length).await?;
+        let written = self.run_stream(body, object).await?;
         self.files.iter_mut().for_each(|files| files.length = written);
         Ok(())
     }
 
-    async fn run_stream(&self, body: Body, length: Option<u64>) -> Result<u64> {
+    async fn run_stream(&self, body: Body, object: Object) -> Result<u64> {
         let files = self.files.as_ref().expect("files are ready");
         let mut stream = Stream { looker: self.looker(), control: &self.control, files, written: 0 };
-        self.unless_cancelled(stream.run(body, length)).await
+        self.unless_cancelled(stream.run(body, object)).await
     }
 
     fn announce(&self) {

@@ -119,6 +119,9 @@ impl Client {
         let mut hops = Hops::new(url.clone());
         loop {
             let answer = self.send_once(method.clone(), hops.here(), headers).await?;
+            if headers::is_framed_twice(answer.headers()) {
+                return Err(Fault::Cut("both Content-Length and Transfer-Encoding".to_owned()));
+            }
             if !is_redirect(answer.status().as_u16()) {
                 return Ok((hops.here().clone(), answer));
             }

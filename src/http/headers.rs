@@ -92,6 +92,11 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     digits(single(headers, &header::CONTENT_LENGTH).ok()??.to_str().ok()?)
 }
 
+/// Whether two headers say where the body ends: between them an answer can be smuggled (RFC 9112 §6.3; H42).
+pub(crate) fn is_framed_twice(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
+}
+
 /// Content-Encoding other than identity, as it was sent (H40).
 pub(crate) fn encoding(headers: &HeaderMap) -> Option<String> {
     let value = String::from_utf8_lossy(headers.get(header::CONTENT_ENCODING)?.as_bytes()).trim().to_owned();

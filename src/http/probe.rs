@@ -33,16 +33,14 @@ pub(crate) enum Answer {
     Part(Body),
     /// The server ignored the range: the whole object.
     Whole(Body),
-    /// There is not a byte in the object.
-    Empty,
 }
 
 impl Probe {
-    /// The body of a whole answer, and how long it will be.
-    pub(crate) fn into_whole(self) -> Result<(Body, Option<u64>)> {
+    /// The body of a whole answer, and of what.
+    pub(crate) fn into_whole(self) -> Result<(Body, Object)> {
         match self.answer {
-            Answer::Whole(body) => Ok((body, self.object.length)),
-            Answer::Part(_) | Answer::Empty => Err(Error::new(ErrorKind::Internal, "not a whole answer")),
+            Answer::Whole(body) => Ok((body, self.object)),
+            Answer::Part(_) => Err(Error::new(ErrorKind::Internal, "not a whole answer")),
         }
     }
 }
@@ -78,10 +76,8 @@ pub(crate) async fn probe(client: &Client, url: &SafeUrl, range: ByteRange) -> R
             }))
         }
         200 => whole(client, found_at, answer),
-        416 => match headers::unsatisfied_total(answer.headers()) {
-            Some(0) => Ok(found(found_at, Some(0), answer, |_| Answer::Empty)),
-            total => Err(Fault::Unsatisfiable { total }),
-        },
+        // Of an empty object as well: what there is to know of it comes with the whole.
+        416 => Err(Fault::Unsatisfiable { total: headers::unsatisfied_total(answer.headers()) }),
         code => Err(Fault::Status { code, retry_after: headers::retry_after(answer.headers()) }),
     }
 }

@@ -11,42 +11,46 @@ use std::sync::Arc;
 use rustix::fs::{self as sys, Advice, AtFlags, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::medium::{Entry, Folder, Map, Medium, Replace};
+use super::medium::{Durability, Entry, Folder, Map, Medium, Replace};
 use super::window;
 use crate::range::ByteRange;
 
-/// A folder held open.
+/// A folder held open. What is opened in it is synced, or not, as the folder is.
 #[derive(Debug)]
-pub(crate) struct DiskFolder(OwnedFd);
+pub(crate) struct DiskFolder {
+    fd: OwnedFd,
+    durability: Durability,
+}
 
 impl DiskFolder {
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, durability: Durability) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self(sys::open(path, flags, Mode::empty())?))
+        Ok(Self { fd: sys::open(path, flags, Mode::empty())?, durability })
     }
 
-    fn open_file(&self, name: &OsStr, flags: OFlags) -> io::Result<File> {
+    fn open_file(&self, name: &OsStr, flags: OFlags) -> io::Result<DiskFile> {
         let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        Ok(File::from(sys::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?))
+        let fd = sys::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?;
+        Ok(DiskFile { file: File::from(fd), durability: self.durability })
     }
 }
 
 impl Folder for DiskFolder {
     fn create(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>> {
-        Ok(Arc::new(DiskFile(self.open_file(name, OFlags::CREATE | OFlags::EXCL)?)))
+        Ok(Arc::new(self.open_file(name, OFlags::CREATE | OFlags::EXCL)?))
     }
 
     fn open(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>> {
         let file = self.open_file(name, OFlags::empty())?;
-        let metadata = file.metadata()?;
+        let metadata = file.file.metadata()?;
         let ours = metadata.is_file()
             && metadata.nlink() == 1
             && metadata.uid() == rustix::process::geteuid().as_raw();
-        if ours { Ok(Arc::new(DiskFile(file))) } else { Err(io::Error::other("it is not a file of ours")) }
+        if ours { Ok(Arc::new(file)) } else { Err(io::Error::other("it is not a file of ours")) }
     }
 
     fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>> {
-        match sys::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+        match sys::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
                 FileType::RegularFile => Entry::File { inode: stat.st_ino },
                 FileType::Directory => Entry::Folder,
@@ -60,34 +64,40 @@ impl Folder for DiskFolder {
 
     fn rename(&self, from: &OsStr, to: &OsStr, replace: Replace) -> io::Result<()> {
         if replace == Replace::Allowed {
-            return Ok(sys::renameat(&self.0, from, &self.0, to)?);
+            return Ok(sys::renameat(&self.fd, from, &self.fd, to)?);
         }
-        match sys::renameat_with(&self.0, from, &self.0, to, RenameFlags::NOREPLACE) {
+        match sys::renameat_with(&self.fd, from, &self.fd, to, RenameFlags::NOREPLACE) {
             // The file system does not know the flag: a link does not replace either.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                sys::linkat(&self.0, from, &self.0, to, AtFlags::empty())?;
-                Ok(sys::unlinkat(&self.0, from, AtFlags::empty())?)
+                sys::linkat(&self.fd, from, &self.fd, to, AtFlags::empty())?;
+                Ok(sys::unlinkat(&self.fd, from, AtFlags::empty())?)
             }
             done => Ok(done?),
         }
     }
 
     fn remove(&self, name: &OsStr) -> io::Result<()> {
-        Ok(sys::unlinkat(&self.0, name, AtFlags::empty())?)
+        Ok(sys::unlinkat(&self.fd, name, AtFlags::empty())?)
     }
 
     fn sync(&self) -> io::Result<()> {
-        Ok(sys::fsync(&self.0)?)
+        match self.durability {
+            Durability::PowerCut => Ok(sys::fsync(&self.fd)?),
+            Durability::Kill => Ok(()),
+        }
     }
 
     fn free_space(&self) -> io::Result<u64> {
-        let stat = sys::fstatvfs(&self.0)?;
+        let stat = sys::fstatvfs(&self.fd)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 }
 
 #[derive(Debug)]
-struct DiskFile(File);
+struct DiskFile {
+    file: File,
+    durability: Durability,
+}
 
 impl DiskFile {
     /// Why populating a map failed: the kernel says EFAULT for all of it.
@@ -95,7 +105,7 @@ impl DiskFile {
         if self.len()? < range.end {
             return Ok(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was truncated meanwhile"));
         }
-        let stat = sys::fstatvfs(&self.0)?;
+        let stat = sys::fstatvfs(&self.file)?;
         let needed = range.len().div_ceil(stat.f_frsize.max(1));
         let full = stat.f_bavail < needed;
         Ok(if full {
@@ -108,34 +118,34 @@ impl DiskFile {
 
 impl Medium for DiskFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn inode(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.ino())
+        Ok(self.file.metadata()?.ino())
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        match sys::fallocate(&self.0, FallocateFlags::empty(), 0, len) {
+        match sys::fallocate(&self.file, FallocateFlags::empty(), 0, len) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Err(io::ErrorKind::Unsupported.into()),
             done => Ok(done?),
         }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
+        self.file.read_exact_at(buffer, offset)
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)
     }
 
     fn map(&self, range: ByteRange) -> io::Result<Map> {
-        match window::map(&self.0, range) {
+        match window::map(&self.file, range) {
             Ok(map) => Ok(Box::new(map)),
             Err(error) => Err(match Errno::from_io_error(&error) {
                 Some(Errno::FAULT) => self.why_unpopulated(range)?,
@@ -149,20 +159,23 @@ impl Medium for DiskFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        match self.durability {
+            Durability::PowerCut => self.file.sync_data(),
+            Durability::Kill => Ok(()),
+        }
     }
 
     fn drop_cache(&self, range: ByteRange) -> io::Result<()> {
         let len = std::num::NonZeroU64::new(range.len());
-        Ok(sys::fadvise(&self.0, range.start, len, Advice::DontNeed)?)
+        Ok(sys::fadvise(&self.file, range.start, len, Advice::DontNeed)?)
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
-        self.0.set_permissions(std::fs::Permissions::from_mode(mode))
+        self.file.set_permissions(std::fs::Permissions::from_mode(mode))
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        match self.0.try_lock() {
+        match self.file.try_lock() {
             Ok(()) => Ok(true),
             Err(std::fs::TryLockError::WouldBlock) => Ok(false),
             Err(std::fs::TryLockError::Error(error)) => Err(error),

@@ -11,6 +11,16 @@ use crate::range::ByteRange;
 /// Bytes of a file, mapped for writing. What is written is in the file's pages at once.
 pub(crate) type Map = Box<dyn DerefMut<Target = [u8]> + Send>;
 
+/// What a download is safe against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// A power cut: it costs about a second of work.
+    #[default]
+    PowerCut,
+    /// A killed process only: haul never waits for the disk.
+    Kill,
+}
+
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
