@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_gibibyte_with_eight_jobs_takes_under_a_hundred_requests() {
-        let spans = all_leases(Scheduler::new([0..4096], 8), 8);
+        let spans = all_leases(Scheduler::new(std::iter::once(0..4096), 8), 8);
         assert!(spans.len() < 90, "{}", spans.len());
         assert_eq!(spans[0].len(), 256);
         assert!(spans.windows(2).all(|pair| pair[0].len() >= pair[1].len()), "ever shorter");
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn the_far_half_of_the_slowest_lease_is_taken() {
-        let mut scheduler = Scheduler::new([0..20], 10);
+        let mut scheduler = Scheduler::new(std::iter::once(0..20), 10);
         assert_eq!(scheduler.lease(0, 1), Some(0..10));
         assert_eq!(scheduler.lease(1, 1), Some(10..20));
         assert_eq!(scheduler.claim(1, 1).unwrap().segments, 10..11);
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn what_is_claimed_or_nearly_done_is_not_worth_stealing() {
-        let mut scheduler = Scheduler::new([0..10], 10);
+        let mut scheduler = Scheduler::new(std::iter::once(0..10), 10);
         scheduler.lease(0, 1);
         let terms = StealTerms { least_seconds: 1.0, segment_size: 100 };
         assert_eq!(scheduler.steal(1, terms, |_| 1000.0), None, "done in a second");

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::blocking::blocking;
+use super::blocking::{blocking, joined};
 use crate::error::{Error, Result};
 use crate::store::commit::{CheckpointFile, Durable, Snapshot};
 use crate::store::medium::Durability;
@@ -79,10 +79,7 @@ impl Committer {
     pub(crate) async fn close(self, last: LastCommit) -> (CheckpointFile, Result<()>) {
         // The other end is only gone if the task panicked, which the join says.
         let _ = self.close.send(last);
-        match self.task.await {
-            Ok(closed) => closed,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        joined(self.task).await
     }
 }
 
@@ -227,7 +224,7 @@ fn same(a: Option<&Snapshot>, b: Option<&Snapshot>) -> bool {
 /// The result of the sync under way, which is over then; never, where there is none.
 async fn join(syncing: &mut Option<Syncing>) -> Result<Durable> {
     let Some(task) = syncing else { return std::future::pending().await };
-    let joined = task.await;
+    let done = joined(task).await;
     *syncing = None;
-    joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    done
 }

@@ -112,6 +112,19 @@ impl Looker<'_> {
         Err(self.error(ErrorKind::Network, message).hint("try again later"))
     }
 
+    /// Why nothing of an object of that length is wanted.
+    pub(crate) fn unwanted(&self, length: Option<u64>) -> Error {
+        match length {
+            Some(_) => self.outside(),
+            None => self
+                .error(
+                    ErrorKind::Refused,
+                    "the server does not say its length, so its last bytes cannot be told",
+                )
+                .hint("use --range A-B or A-"),
+        }
+    }
+
     pub(crate) fn outside(&self) -> Error {
         self.error(ErrorKind::Refused, "the part asked for is outside the object")
     }

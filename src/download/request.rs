@@ -294,7 +294,7 @@ impl DownloadBuilder {
         self
     }
 
-    /// How long a request may go without a byte.
+    /// How long a request may go without a byte; coming about of its connection, if it needs one, included.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.request.timeout = time;
         self

@@ -44,6 +44,8 @@ pub(super) struct Session {
     pub(super) files: Option<Files>,
     /// The version that is being fetched, and where it was found last.
     pub(super) object: Option<Object>,
+    /// Versions that this run began to fetch.
+    pub(super) seen: Vec<(u64, Validator)>,
     pub(super) mode: Mode,
     /// If-Match is left out of ranged requests: the URL's signature may not cover it (H23).
     pub(super) unpinned: bool,
@@ -67,6 +69,7 @@ pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Repor
         claimed: None,
         files: None,
         object: None,
+        seen: Vec::new(),
         mode: Mode::Ranges,
         unpinned: false,
         began: Instant::now(),
@@ -96,7 +99,7 @@ impl Session {
             {
                 return Ok(report);
             }
-            let why = match self.turn(probe, asked).await? {
+            let why = match self.turn(probe).await? {
                 Turn::Whole => break,
                 Turn::Look(fault) => self.judge_look(&fault).await?,
                 Turn::Stream(why) => Some(why),

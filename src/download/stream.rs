@@ -93,7 +93,7 @@ impl Stream<'_> {
 
     /// Writes what is wanted of one answer.
     async fn write(&mut self, mut body: Body, length: Option<u64>) -> Result<(), Halt> {
-        let wanted = wanted(self.looker.request.part, length).ok_or_else(|| self.looker.outside())?;
+        let wanted = wanted(self.looker.request.part, length).ok_or_else(|| self.looker.unwanted(length))?;
         let mut at = 0;
         while at < wanted.end {
             // A stream cannot be asked for again from where it is: while paused, it waits unread.

@@ -19,8 +19,8 @@ use crate::store::checkpoint::{Checkpoint, Identity};
 use crate::store::part::Writing;
 
 impl Session {
-    /// Goes as far as one look at the object allows. `asked` is what the probe asked for.
-    pub(super) async fn turn(&mut self, probe: Probe, asked: ByteRange) -> Result<Turn> {
+    /// Goes as far as one look at the object allows.
+    pub(super) async fn turn(&mut self, probe: Probe) -> Result<Turn> {
         let known = probe.object.length;
         let extent = known
             .map(|length| wanted(self.request.part, Some(length)).ok_or_else(|| self.looker().outside()));
@@ -35,6 +35,10 @@ impl Session {
                 return Err(Error::new(ErrorKind::Network, message).at(&self.url).hint(hint));
             }
             Plan::Stream(reason) => return self.stream(probe, reason).await.map(|()| Turn::Whole),
+            Plan::Fresh { instead: Some(Mismatch::ObjectChanged) } if self.has_seen(&probe.object) => {
+                let why = "its validator differs from answer to answer".to_owned();
+                return self.stream(probe, StreamReason::BadRanges(why)).await.map(|()| Turn::Whole);
+            }
             Plan::Fresh { instead } => {
                 if let Some(why) = instead {
                     self.start_over(why)?;
@@ -49,7 +53,13 @@ impl Session {
         }
         self.object = Some(probe.object.clone());
         self.mode = Mode::Ranges;
-        self.transfer(probe, asked.start).await
+        self.transfer(probe).await
+    }
+
+    /// Whether this very version was fetched before another one in this run: it has not changed back, its nodes
+    /// differ (H07).
+    fn has_seen(&self, object: &Object) -> bool {
+        self.seen.iter().any(|(length, validator)| object.is_same(*length, validator))
     }
 
     fn plan(&self, probe: &Probe, extent: Option<ByteRange>) -> Plan {
@@ -114,6 +124,7 @@ impl Session {
             source: self.source(),
             inode: 0,
         };
+        self.seen.extend(identity.validator.clone().map(|validator| (identity.total, validator)));
         self.replace_files(identity, extent.len()).await
     }
 
@@ -159,6 +170,7 @@ impl Session {
             Ok(true)
         };
         let extent = files.identity.extent();
+        self.seen.extend(files.identity.validator.clone().map(|validator| (files.identity.total, validator)));
         self.files = Some(files);
         match proof {
             Ok(true) => Ok(None),
@@ -181,15 +193,13 @@ impl Session {
         Fetcher::new(self.client.clone(), pinned)
     }
 
-    async fn transfer(&mut self, probe: Probe, start: u64) -> Result<Turn> {
+    async fn transfer(&mut self, probe: Probe) -> Result<Turn> {
         self.announce();
         let mut files = self.files.take().expect("files are ready");
         let fetcher = self.fetcher(&probe, &files.identity);
-        let missing = files.ledger.complete().first_clear();
-        let missing = missing.map(|index| files.identity.start + files.ledger.segments().range(index).start);
         let first = match probe.answer {
-            Answer::Part(body) if missing == Some(start) => Some(body),
-            _ => None,
+            Answer::Part(body) => Some(body),
+            Answer::Whole(_) => None,
         };
         let job = Job {
             request: &self.request,
@@ -224,7 +234,7 @@ impl Session {
             self.looker().expect_consistent(before, &object)?;
         }
         let length = object.length;
-        let extent = wanted(self.request.part, length).ok_or_else(|| self.looker().outside())?;
+        let extent = wanted(self.request.part, length).ok_or_else(|| self.looker().unwanted(length))?;
         self.check_size(length.map(|_| extent))?;
         // No validator: this file cannot be resumed, and its checkpoint says so.
         let identity = Identity {

@@ -49,7 +49,7 @@ pub(crate) enum Message {
     Broken { error: Error },
 }
 
-/// A lease, and the answer to the request for it where there is one already.
+/// A lease, and the probe's answer, which may be one to the first request for it.
 #[derive(Debug)]
 pub(crate) struct Span {
     pub(crate) body: Option<Body>,
@@ -144,13 +144,12 @@ impl Worker {
 
     /// One request, from where the window stands to the end of the lease.
     async fn fetch(&mut self, filling: &mut Filling, ready: Option<Body>) -> Result<Reached, Halt> {
-        let mut body = match ready {
+        let end = self.shared.segments.bytes(&(0..filling.lease_end)).end;
+        let wanted = ByteRange::new(filling.window.position(), end).offset(self.shared.base);
+        // The probe may have had to ask for other bytes than those that are missing.
+        let mut body = match ready.filter(|body| body.position() == wanted.start) {
             Some(body) => body,
-            None => {
-                let end = self.shared.segments.bytes(&(0..filling.lease_end)).end;
-                let range = ByteRange::new(filling.window.position(), end).offset(self.shared.base);
-                self.shared.fetcher.open(range).await?
-            }
+            None => self.shared.fetcher.open(wanted).await?,
         };
         let control = self.shared.control.clone();
         let mut paused = pin!(control.paused());

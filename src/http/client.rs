@@ -144,8 +144,7 @@ impl Client {
             .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))
             .header(header::CACHE_CONTROL, HeaderValue::from_static("no-transform"));
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
-        // The head of an answer is due a time-out after the connection, which has a time-out of its own.
-        match timeout(self.options.connect_timeout + self.options.timeout, request.send()).await {
+        match timeout(self.options.timeout, request.send()).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(fault(&error)),
             Err(_) => Err(Fault::Silent(self.options.timeout)),

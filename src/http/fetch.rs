@@ -54,7 +54,7 @@ impl Fetcher {
         }
         let (_, answer) = self.client.send(Method::GET, &self.pinned.url, &request).await?;
         let range = check(answer.status().as_u16(), answer.headers(), range, &self.pinned)?;
-        Ok(Body::new(answer, Some(range.len()), &self.client))
+        Ok(Body::new(answer, range.start, Some(range.len()), &self.client))
     }
 }
 
@@ -111,6 +111,8 @@ pub(crate) fn partial(headers: &HeaderMap, asked: ByteRange) -> Result<(ByteRang
 #[derive(Debug)]
 pub(crate) struct Body {
     answer: Response,
+    /// Where in the object the next byte is.
+    position: u64,
     /// Bytes still to come; `None` where only the end of the body tells.
     left: Option<u64>,
     timeout: Duration,
@@ -120,11 +122,16 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    pub(crate) fn new(answer: Response, length: Option<u64>, client: &Client) -> Self {
+    pub(crate) fn new(answer: Response, position: u64, length: Option<u64>, client: &Client) -> Self {
         let traffic = Arc::clone(client.traffic());
         let open = OpenAnswer::new(&traffic);
         let pace = Pace::default();
-        Self { answer, left: length, timeout: client.timeout(), pace, traffic, _open: open }
+        Self { answer, position, left: length, timeout: client.timeout(), pace, traffic, _open: open }
+    }
+
+    /// Where in the object the next byte is.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
     }
 
     /// The next bytes: never more than were announced in all. `None` at the end, which is no earlier than
@@ -150,6 +157,7 @@ impl Body {
             bytes.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
             *left -= bytes.len() as u64;
         }
+        self.position += bytes.len() as u64;
         Ok(Some(bytes))
     }
 

@@ -72,7 +72,7 @@ pub(crate) async fn probe(client: &Client, url: &SafeUrl, range: ByteRange) -> R
             let total = total.ok_or(Fault::NotTheRange(headers::RangeFault::NoLength))?;
             let wanted = part.end.min(range.end) - part.start;
             Ok(found(found_at, Some(total), answer, |answer| {
-                Answer::Part(Body::new(answer, Some(wanted), client))
+                Answer::Part(Body::new(answer, part.start, Some(wanted), client))
             }))
         }
         200 => whole(client, found_at, answer),
@@ -108,7 +108,7 @@ fn whole(client: &Client, url: SafeUrl, answer: Response) -> Result<Probe, Fault
     if length.is_some_and(|length| length > MAX_LENGTH) {
         return Err(Fault::NotTheRange(headers::RangeFault::Unreadable));
     }
-    Ok(found(url, length, answer, |answer| Answer::Whole(Body::new(answer, length, client))))
+    Ok(found(url, length, answer, |answer| Answer::Whole(Body::new(answer, 0, length, client))))
 }
 
 fn found(

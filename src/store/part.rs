@@ -237,7 +237,7 @@ mod tests {
     const LEN: u64 = 256 << 10;
 
     fn reserved(medium: &Arc<FakeMedium>) -> Result<PartFile> {
-        PartFile::reserve(&FakeFolder::default(), Path::new("/t/x.part"), Arc::clone(medium) as _, LEN)
+        PartFile::reserve(&FakeFolder, Path::new("/t/x.part"), Arc::clone(medium) as _, LEN)
     }
 
     #[test]

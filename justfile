@@ -1,0 +1,42 @@
+# `just` lists the recipes; `just check` is the gate, the same as CI.
+
+# List the recipes.
+default:
+    @just --list --unsorted
+
+# Everything that CI runs.
+check:
+    .ci/run
+
+# Unit, property and process tests; needs nothing but Rust.
+test *ARGS:
+    cargo test --locked {{ ARGS }}
+
+# Formatting and lints.
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets --all-features --locked -- -D warnings
+
+# The library's documentation, in a browser.
+doc:
+    cargo doc --no-deps --locked --open
+
+# Throughput over loopback, compared with the last time.
+bench *ARGS:
+    cargo bench --locked --bench download -- {{ ARGS }}
+
+# Half a minute of haul: download, kill -9, resume, verify.
+demo *ARGS:
+    cargo run --release --locked --example demo -- {{ ARGS }}
+
+# N times kill -9 during downloads, 0.3 to 2 s apart; every file is compared, every byte is billed.
+kills N="1000" *SEED:
+    cargo run --release --locked --example kills -- {{ N }} {{ SEED }}
+
+# Advisories, licences, banned packages and sources; needs cargo-deny 0.20.
+deny:
+    cargo deny --locked check
+
+# The suite against a real nginx, on PATH or in /usr/sbin.
+nginx *ARGS:
+    cargo test --locked --features real-servers --test real_servers -- {{ ARGS }}
