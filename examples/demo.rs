@@ -30,6 +30,7 @@ const JOBS: usize = 8;
 const RATE: u64 = 10_000_000;
 /// Long enough for any step on any machine.
 const PATIENCE: Duration = Duration::from_secs(300);
+const TOO_EARLY: &str = "the download ended before it could be killed";
 const OBJECT: &str = "/object";
 const SLICE: &str = "/slice";
 
@@ -132,9 +133,8 @@ impl Demo {
         let began = Instant::now();
         let child = Downloader::start(&self.server.url(OBJECT), target, JOBS)?;
         let child = self.watch(child, "downloading", 0, self.object.len, self.object.len / 2)?;
-        let killed = child.ok_or("the download ended before it could be killed")?.kill()?;
-        if !killed {
-            return Err("the download ended before it could be killed".into());
+        if !child.ok_or(TOO_EARLY)?.kill()? {
+            return Err(TOO_EARLY.into());
         }
         self.account(began, 0, 0)
     }

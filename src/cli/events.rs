@@ -180,18 +180,7 @@ mod tests {
 
     fn started(length: Option<u64>, validator: Option<Validator>, mode: Mode) -> Event {
         let (segment_size, segments) = if mode == Mode::Ranges { (256 << 10, 4) } else { (0, 0) };
-        let writing = Writing::Mapped;
-        Event::Started {
-            length,
-            segment_size,
-            segments,
-            resumed: 7,
-            jobs: 8,
-            validator,
-            mode,
-            writing,
-            path: None,
-        }
+        Event::Started { length, segment_size, segments, resumed: 7, jobs: 8, validator, mode, path: None }
     }
 
     #[test]
@@ -247,6 +236,7 @@ mod tests {
             restarts: 0,
             elapsed: Duration::from_millis(1234),
             mode: Mode::Ranges,
+            writing: Writing::Mapped,
             validator: None,
         };
         assert_eq!(

@@ -32,16 +32,10 @@ pub(crate) fn on_event(label: &str, event: &Event, verbosity: Verbosity) -> Vec<
 
 /// How the object will be fetched, for who asks.
 fn plan(event: &Event) -> Option<String> {
-    let Event::Started { length, segment_size, segments, resumed, jobs, validator, mode, writing, .. } =
-        event
-    else {
+    let Event::Started { length, segment_size, segments, resumed, jobs, validator, mode, .. } = event else {
         return None;
     };
     let length = length.map_or_else(|| "unknown size".into(), human::bytes);
-    let writing = match writing {
-        Writing::Mapped => "mapped writing",
-        Writing::Positioned => "positioned writing",
-    };
     let how = match mode {
         Mode::Ranges => {
             let segments = count(*segments as u64, "segment");
@@ -51,7 +45,7 @@ fn plan(event: &Event) -> Option<String> {
     };
     let validator = validator.as_ref().map_or_else(|| "no validator".into(), ToString::to_string);
     let resumed = (*resumed > 0).then(|| format!(", {} there already", human::bytes(*resumed)));
-    Some(format!("{length} {how}, {writing}, {validator}{}", resumed.unwrap_or_default()))
+    Some(format!("{length} {how}, {validator}{}", resumed.unwrap_or_default()))
 }
 
 /// How far a download is: `412.3 MiB of 1.0 GiB (40 %), 52.1 MiB/s, 12 s left, 8 connections`.
@@ -105,6 +99,17 @@ pub(crate) fn summary(label: &str, report: &Report) -> String {
     )
 }
 
+/// What it took, for who asks: `disk.img: 83 requests, 2 of them again, 1.0 GiB received, positioned writing`.
+pub(crate) fn account(label: &str, report: &Report) -> String {
+    let requests = count(report.requests, "request");
+    let writing = match report.writing {
+        Writing::Mapped => "mapped writing",
+        Writing::Positioned => "positioned writing",
+    };
+    let received = human::bytes(report.received);
+    format!("{label}: {requests}, {} of them again, {received} received, {writing}", report.retries)
+}
+
 /// What a download is called: its target, once there is one.
 pub(crate) fn label(path: &Path) -> String {
     path.strip_prefix(".").unwrap_or(path).display().to_string()
@@ -124,7 +129,6 @@ mod tests {
             jobs: 8,
             validator: Some(Validator::EntityTag("\"v1\"".into())),
             mode,
-            writing: Writing::Mapped,
             path: None,
         }
     }
@@ -138,14 +142,12 @@ mod tests {
             (
                 started(Mode::Ranges),
                 vec![],
-                vec![
-                    "x: 1.0 GiB in 4096 segments of 256.0 KiB, 8 jobs, mapped writing, ETag \"v1\", 1.0 MiB there already",
-                ],
+                vec!["x: 1.0 GiB in 4096 segments of 256.0 KiB, 8 jobs, ETag \"v1\", 1.0 MiB there already"],
             ),
             (
                 started(Mode::Stream(StreamReason::NoRanges)),
                 vec![stream],
-                vec![stream, "x: 1.0 GiB in one stream, mapped writing, ETag \"v1\", 1.0 MiB there already"],
+                vec![stream, "x: 1.0 GiB in one stream, ETag \"v1\", 1.0 MiB there already"],
             ),
             (retry, vec![], vec!["x: segment 3: reset; again in 1.2 s"]),
             (
@@ -200,8 +202,13 @@ mod tests {
             restarts: 0,
             elapsed: Duration::from_millis(12_300),
             mode: Mode::Ranges,
+            writing: Writing::Positioned,
             validator: None,
         };
+        assert_eq!(
+            account("x", &fresh),
+            "x: 9 requests, 0 of them again, 1.0 GiB received, positioned writing"
+        );
         let resumed = Report { received: 612 << 20, resumed: 412 << 20, ..fresh.clone() };
         let discarded = Report { path: None, ..fresh.clone() };
         let existed = Report { outcome: Outcome::Existed, ..fresh.clone() };

@@ -163,6 +163,9 @@ impl Observer {
             Some(journal) => journal.done(report),
             None if self.verbosity > Verbosity::Quiet => {
                 output::stderr(&messages::summary(&self.label, report));
+                if self.verbosity == Verbosity::Verbose {
+                    output::stderr(&messages::account(&self.label, report));
+                }
             }
             None => {}
         }

@@ -7,7 +7,6 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::report::Mode;
 use crate::object::Validator;
-use crate::store::part::Writing;
 
 /// Something that happened. Progress is not among it: that is a state, to be watched.
 #[derive(Clone, Debug)]
@@ -29,8 +28,6 @@ pub enum Event {
         validator: Option<Validator>,
         /// Ranges or one stream, and why.
         mode: Mode,
-        /// How bytes get into the file.
-        writing: Writing,
         /// The target; `None` when everything is discarded.
         path: Option<PathBuf>,
     },

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::object::Validator;
 use crate::plan::StreamReason;
+use crate::store::part::Writing;
 
 /// How the object was fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct Report {
     pub elapsed: Duration,
     /// How the object was fetched.
     pub mode: Mode,
+    /// How bytes got into the file, most of them: which way is cheaper is tried on the first few.
+    pub writing: Writing,
     /// What identified the version that was fetched.
     pub validator: Option<Validator>,
 }

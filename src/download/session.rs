@@ -23,6 +23,7 @@ use crate::http::retry::{Fault, backoff};
 use crate::object::{Object, Validator};
 use crate::plan::{Mismatch, StreamReason};
 use crate::range::{ByteRange, Part};
+use crate::store::part::Writing;
 use crate::url::SafeUrl;
 
 /// The most versions of an object that one run runs after.
@@ -300,6 +301,10 @@ impl Session {
             restarts: self.restarts,
             elapsed: self.began.elapsed(),
             mode: self.mode.clone(),
+            writing: match (&self.files, &self.mode) {
+                (Some(files), Mode::Ranges) => files.part.writing(),
+                _ => Writing::Positioned,
+            },
             validator: self.validator(),
         }
     }

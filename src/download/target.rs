@@ -152,13 +152,18 @@ pub(crate) fn proposed_name(request: &Request, file_name: Option<&str>) -> Strin
 /// A server's proposal, made harmless: one visible component that is no option, no hidden file and no device.
 fn safe_name(proposal: &str) -> Option<String> {
     let last = proposal.rsplit(['/', '\\']).next().unwrap_or_default();
-    let visible = last.trim_start_matches(['-', '.', ' ', '~']);
     let options =
         sanitise_file_name::Options { length_limit: LONGEST_NAME, ..sanitise_file_name::Options::DEFAULT };
-    let safe = sanitise_file_name::sanitise_with_options(visible, &options);
+    // Sanitising may bare another dot, and what is bared may be a device's name.
+    let safe = sanitise_file_name::sanitise_with_options(visible(last), &options);
+    let safe = sanitise_file_name::sanitise_with_options(visible(&safe), &options);
     // What is left of nothing is a placeholder of the sanitiser's.
-    let meaningful = visible.chars().any(char::is_alphanumeric);
-    (meaningful && !safe.is_empty()).then_some(safe)
+    let meaningful = last.chars().any(char::is_alphanumeric);
+    (meaningful && visible(&safe) == safe && !safe.is_empty()).then_some(safe)
+}
+
+fn visible(name: &str) -> &str {
+    name.trim_start_matches(['-', '.', ' ', '~'])
 }
 
 /// The lock on a target, and what an earlier run left there.
@@ -285,6 +290,8 @@ mod tests {
             ("..\\..\\boot.ini", Some("boot.ini")),
             ("-rf", Some("rf")),
             (".bashrc", Some("bashrc")),
+            (":.bashrc", Some("bashrc")),
+            ("?-rf", Some("rf")),
             ("a\u{202e}gpj.exe", Some("a_gpj.exe")),
             ("na\u{ef}ve file.txt", Some("na\u{ef}ve file.txt")),
             ("", None),

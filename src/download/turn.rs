@@ -16,7 +16,6 @@ use crate::object::Object;
 use crate::plan::{Facts, Mismatch, Plan, StreamReason, plan};
 use crate::range::ByteRange;
 use crate::store::checkpoint::{Checkpoint, Identity};
-use crate::store::part::Writing;
 
 impl Session {
     /// Goes as far as one look at the object allows.
@@ -274,7 +273,6 @@ impl Session {
             jobs: if streamed { 1 } else { self.request.jobs },
             validator: self.validator(),
             mode: self.mode.clone(),
-            writing: if streamed { Writing::Positioned } else { files.part.writing() },
             path: self.claimed.as_ref().map(|claimed| claimed.target.path()),
         });
     }

@@ -8,6 +8,7 @@ pub(crate) mod commit;
 pub(crate) mod disk;
 pub(crate) mod medium;
 pub(crate) mod part;
+mod trial;
 mod window;
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::medium::{Folder, Map, Medium};
+use super::trial::Trial;
 use crate::error::{Error, ErrorKind, Result};
 use crate::range::{ByteRange, Segments};
 
@@ -14,7 +16,8 @@ use crate::range::{ByteRange, Segments};
 pub enum Writing {
     /// Through populated memory maps.
     Mapped,
-    /// By positioned writes: the file system has no maps, cannot reserve blocks, or the length is unknown.
+    /// By positioned writes: they turned out to be cheaper here, the file system has no maps or cannot reserve
+    /// blocks, or the length is unknown.
     Positioned,
 }
 
@@ -23,7 +26,8 @@ pub enum Writing {
 pub(crate) struct PartFile {
     path: PathBuf,
     medium: Arc<dyn Medium>,
-    writing: Writing,
+    /// `None`: there is no choice, writes are positioned.
+    trial: Option<Arc<Mutex<Trial>>>,
     /// Start → end of the windows that are open: each byte has at most one writer.
     windows: Arc<Mutex<BTreeMap<u64, u64>>>,
 }
@@ -51,19 +55,19 @@ impl PartFile {
                 None => said,
             }
         };
-        let writing = match medium.allocate(length) {
-            Ok(()) => Self::choose_writing(medium.as_ref(), length).map_err(failed)?,
+        let maps = match medium.allocate(length) {
+            Ok(()) => Self::can_map(medium.as_ref(), length).map_err(failed)?,
             // Without reserved blocks a map could meet a full disk at any page (H55).
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 if folder.free_space().is_ok_and(|free| free < length) {
                     return Err(failed(io::ErrorKind::StorageFull.into()));
                 }
                 medium.set_len(length).map_err(failed)?;
-                Writing::Positioned
+                false
             }
             Err(error) => return Err(failed(error)),
         };
-        Ok(Self { writing, ..Self::streamed(path, medium) })
+        Ok(Self { trial: maps.then(Arc::default), ..Self::streamed(path, medium) })
     }
 
     /// The file of an earlier run; `None` where it is not of that length.
@@ -73,33 +77,34 @@ impl PartFile {
             return Ok(None);
         }
         // The blocks were reserved, unless someone has copied the file: reserving what is reserved is free.
-        let writing = match medium.allocate(length) {
-            Ok(()) => Self::choose_writing(medium.as_ref(), length).map_err(failed)?,
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => Writing::Positioned,
+        let maps = match medium.allocate(length) {
+            Ok(()) => Self::can_map(medium.as_ref(), length).map_err(failed)?,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => false,
             Err(error) => return Err(Error::io(path, &format!("reserve {length} bytes"), error)),
         };
-        Ok(Some(Self { writing, ..Self::streamed(path, medium) }))
+        Ok(Some(Self { trial: maps.then(Arc::default), ..Self::streamed(path, medium) }))
     }
 
     /// A file that grows as bytes come: for objects whose length nobody knows.
     pub(crate) fn streamed(path: &Path, medium: Arc<dyn Medium>) -> Self {
-        Self { path: path.to_owned(), medium, writing: Writing::Positioned, windows: Arc::default() }
+        Self { path: path.to_owned(), medium, trial: None, windows: Arc::default() }
     }
 
     /// Tries a map on the first pages: file systems differ in what they can do.
-    fn choose_writing(medium: &dyn Medium, length: u64) -> io::Result<Writing> {
+    fn can_map(medium: &dyn Medium, length: u64) -> io::Result<bool> {
         let first = ByteRange::new(0, length.min(Segments::MIN_SIZE));
         // The map makes these pages dirty, and so the cache's content the disk's: let it be what the disk has.
         let _ = medium.drop_cache(first);
         match medium.map(first) {
-            Ok(_) => Ok(Writing::Mapped),
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(Writing::Positioned),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(false),
             Err(error) => Err(error),
         }
     }
 
+    /// How the next window will be written.
     pub(crate) fn writing(&self) -> Writing {
-        self.writing
+        self.trial.as_ref().map_or(Writing::Positioned, |trial| lock(trial).writing())
     }
 
     pub(crate) fn inode(&self) -> Result<u64> {
@@ -111,13 +116,15 @@ impl PartFile {
         let guard = WindowGuard::take(&self.windows, range).ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("bytes {range} have two writers")).at(self.path.display())
         })?;
-        let place = match self.writing {
+        let began = Instant::now();
+        let place = match self.writing() {
             Writing::Mapped => {
                 Place::Map(self.medium.map(range).map_err(|error| self.failed("write", error))?)
             }
             Writing::Positioned => Place::File(Arc::clone(&self.medium)),
         };
-        Ok(Window { place, range, written: 0, path: self.path.clone(), _guard: guard })
+        let (trial, spent) = (self.trial.clone(), began.elapsed());
+        Ok(Window { place, range, written: 0, spent, trial, path: self.path.clone(), _guard: guard })
     }
 
     /// Appends to a streamed file.
@@ -168,6 +175,9 @@ pub(crate) struct Window {
     place: Place,
     range: ByteRange,
     written: u64,
+    /// Time it took to open it and to write.
+    spent: Duration,
+    trial: Option<Arc<Mutex<Trial>>>,
     path: PathBuf,
     _guard: WindowGuard,
 }
@@ -191,6 +201,7 @@ impl Window {
     /// Writes the next bytes, which must fit.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         debug_assert!(bytes.len() as u64 <= self.space());
+        let began = Instant::now();
         match &mut self.place {
             Place::Map(map) => {
                 let at = usize::try_from(self.written).expect("a map fits in memory");
@@ -201,8 +212,25 @@ impl Window {
                 .map_err(|error| Error::io(&self.path, "write", error))?,
         }
         self.written += bytes.len() as u64;
+        self.spent += began.elapsed();
+        if let Some(trial) = self.trial.as_ref().filter(|_| self.space() == 0) {
+            lock(trial).note(self.place.writing(), self.range.len(), self.spent);
+        }
         Ok(())
     }
+}
+
+impl Place {
+    fn writing(&self) -> Writing {
+        match self {
+            Self::Map(_) => Writing::Mapped,
+            Self::File(_) => Writing::Positioned,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Marks a window as open for as long as it lives.
@@ -214,7 +242,7 @@ struct WindowGuard {
 impl WindowGuard {
     /// `None` where any of the bytes has a writer already.
     fn take(windows: &Arc<Mutex<BTreeMap<u64, u64>>>, range: ByteRange) -> Option<Self> {
-        let mut open = windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(windows);
         let overlaps = open.range(..range.end).next_back().is_some_and(|(_, end)| *end > range.start);
         (!overlaps).then(|| {
             open.insert(range.start, range.end);
@@ -225,7 +253,7 @@ impl WindowGuard {
 
 impl Drop for WindowGuard {
     fn drop(&mut self) {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.start);
+        lock(&self.windows).remove(&self.start);
     }
 }
 
