@@ -84,7 +84,9 @@ impl Error {
         self
     }
 
+    /// What was fetched is kept. That is the way out, where nothing better is known.
     pub(crate) fn resumable_from(mut self, checkpoint: PathBuf) -> Self {
+        self.0.hint.get_or_insert_with(|| "the same command again resumes it".to_owned());
         self.0.checkpoint = Some(checkpoint);
         self
     }

@@ -3,19 +3,19 @@
 //! Workers talk to it by message and nothing else changes its state, so that every decision is taken in one
 //! order. The decisions themselves are in [`scheduler`](crate::scheduler) and [`retry`](crate::http::retry).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::committer::{Committer, LastCommit, Trouble};
 use super::control::Control;
-use super::event::Event;
+use super::failures::{Failure, Failures};
 use super::files::Files;
 use super::look::{FIRST_SPAN, refuse_long_wait};
 use super::progress::{Phase, Rate};
@@ -91,19 +91,15 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
     turn
 }
 
+fn broken(panic: JoinError) -> Error {
+    Error::new(ErrorKind::Internal, "a worker panicked").caused_by(panic)
+}
+
 /// What is known of a worker.
 #[derive(Debug, Default)]
 struct Seen {
     meter: Arc<AtomicU64>,
     rate: Rate,
-}
-
-/// Failures in a row without a byte in between.
-#[derive(Debug, Default)]
-struct Failures {
-    count: u32,
-    /// How much had landed in all when they began.
-    landed: u64,
 }
 
 struct Coordinator<'a> {
@@ -114,24 +110,19 @@ struct Coordinator<'a> {
     committer: Option<Committer>,
     troubles: mpsc::Receiver<Trouble>,
     scheduler: Scheduler,
-    workers: JoinSet<WorkerId>,
-    /// Tells which worker a task was.
-    tasks: HashMap<tokio::task::Id, WorkerId>,
+    workers: JoinSet<()>,
     seen: BTreeMap<WorkerId, Seen>,
     idle: Vec<(WorkerId, oneshot::Sender<Span>)>,
     inbox: mpsc::Receiver<Message>,
     /// Held for new workers; also keeps the inbox open.
     outbox: mpsc::Sender<Message>,
-    /// By the segment they happened at.
-    failures: BTreeMap<usize, Failures>,
+    failures: Failures,
     /// Requests at once, at the moment.
     limit: usize,
     /// When the limit changed last.
     limited: Instant,
     /// The origin asked to be left alone until then.
     pause: Option<Instant>,
-    /// Segments that have landed, ever.
-    landed: u64,
     /// There is something new to commit.
     dirty: bool,
     ticked: Instant,
@@ -166,15 +157,13 @@ impl<'a> Coordinator<'a> {
             committer,
             troubles,
             workers: JoinSet::new(),
-            tasks: HashMap::new(),
             seen: BTreeMap::new(),
             idle: Vec::new(),
             inbox,
             outbox,
-            failures: BTreeMap::new(),
+            failures: Failures::default(),
             limited: Instant::now(),
             pause: None,
-            landed: 0,
             dirty: true,
             ticked: Instant::now(),
         }
@@ -189,7 +178,7 @@ impl<'a> Coordinator<'a> {
             let ended = tokio::select! {
                 Some(message) = self.inbox.recv() => self.on_message(message)?,
                 Some(judged) = claims.next() => self.on_claim(judged)?,
-                Some(joined) = self.workers.join_next_with_id() => self.on_end(joined)?,
+                Some(Err(panic)) = self.workers.join_next() => return Err(broken(panic)),
                 Some(trouble) = self.troubles.recv() => Some(self.on_trouble(trouble)?),
                 _ = ticks.tick() => {
                     self.on_tick();
@@ -207,11 +196,7 @@ impl<'a> Coordinator<'a> {
         let seen = self.seen.entry(worker).or_default();
         let (meter, outbox) = (Arc::clone(&seen.meter), self.outbox.clone());
         let hired = Worker::new(worker, Arc::clone(&self.shared), outbox, meter);
-        let task = self.workers.spawn(async move {
-            hired.run().await;
-            worker
-        });
-        self.tasks.insert(task.id(), worker);
+        self.workers.spawn(hired.run());
     }
 
     fn on_message(&mut self, message: Message) -> Result<Option<Turn>> {
@@ -224,7 +209,7 @@ impl<'a> Coordinator<'a> {
                 self.dispatch();
             }
             Message::Claim { worker, most, reply } => {
-                // A worker that is gone comes back as `Idle`, or not at all.
+                // Only a worker that panicked does not listen, and `run` hears of that.
                 let _ = reply.send(self.scheduler.claim(worker, most));
             }
             Message::Landed { first, crcs } => self.on_landed(first, &crcs),
@@ -239,9 +224,8 @@ impl<'a> Coordinator<'a> {
     fn on_landed(&mut self, first: usize, crcs: &[u32]) {
         for (index, crc) in (first..).zip(crcs) {
             self.files.ledger.land(index, *crc);
-            self.failures.remove(&index);
+            self.failures.land(index);
         }
-        self.landed += crcs.len() as u64;
         self.dirty = true;
     }
 
@@ -253,21 +237,11 @@ impl<'a> Coordinator<'a> {
             self.scheduler.put_back(index..index + 1);
             self.files.resumed -= self.files.ledger.segments().range(index).len();
             let message = format!("segment {index} is not what it was written as and is fetched again");
-            self.job.reporter.event(Event::Note { message });
+            self.job.reporter.note(message);
             self.dispatch();
         }
         self.dirty = true;
         Ok(None)
-    }
-
-    /// A worker ended, which it does by itself only after `Broken`; or it panicked, and another takes its place.
-    fn on_end(
-        &mut self,
-        joined: Result<(tokio::task::Id, WorkerId), tokio::task::JoinError>,
-    ) -> Result<Option<Turn>> {
-        let Err(panic) = joined else { return Ok(None) };
-        let worker = self.tasks.remove(&panic.id());
-        Err(Error::new(ErrorKind::Internal, format!("worker {worker:?} panicked")).caused_by(panic))
     }
 
     fn on_fault(
@@ -278,13 +252,7 @@ impl<'a> Coordinator<'a> {
         fault: Fault,
         reply: oneshot::Sender<Duration>,
     ) -> Result<Option<Turn>> {
-        if progressed {
-            self.failures.remove(&segment);
-        }
-        let landed = self.landed;
-        let failures = self.failures.entry(segment).or_insert(Failures { count: 0, landed });
-        let (before, others_go_on) = (failures.count, landed > failures.landed);
-        failures.count += 1;
+        let Failure { before, others_go_on } = self.failures.note(segment, progressed);
         let mut wait = backoff(before + 1, fastrand::f64());
         match verdict(&fault, Stage::Fetching, before) {
             Verdict::Retry => {}
@@ -295,18 +263,18 @@ impl<'a> Coordinator<'a> {
         }
         if before >= self.job.request.retries {
             if !others_go_on || self.limit == 1 {
-                return Err(self
-                    .gave_up(ErrorKind::Network, &fault)
-                    .hint("the same command again resumes it"));
+                return Err(self.gave_up(ErrorKind::Network, &fault));
             }
             // The server takes others and not this one: it may want fewer connections (H47).
-            self.failures.remove(&segment);
+            self.failures.forget(segment);
             self.set_limit(self.limit - 1);
         }
+        // Whatever went wrong here, the origin may have asked to be left alone.
+        wait = self.pause.map_or(wait, |pause| wait.max(pause - Instant::now()));
         self.job.reporter.retry(Some(segment), fault.to_string(), wait);
         // With more at work than the limit allows this one lets go: its reply is dropped.
         if self.scheduler.leased() <= self.limit {
-            // A worker that is gone is noticed by `on_end`.
+            // Only a worker that panicked does not listen, and `run` hears of that.
             let _ = reply.send(wait);
         }
         self.forget_rate(worker);
@@ -348,7 +316,7 @@ impl<'a> Coordinator<'a> {
                 return;
             }
             self.forget_rate(worker);
-            // A worker that is gone is noticed by `on_end`.
+            // Only a worker that panicked does not listen, and `run` hears of that.
             let _ = reply.send(Span { body });
         }
     }

@@ -4,10 +4,12 @@
 //! [`coordinator`] owns the state of a ranged transfer, [`worker`]s fetch, [`committer`] keeps the checkpoint.
 
 mod blocking;
+mod builder;
 mod committer;
 mod control;
 mod coordinator;
 mod event;
+mod failures;
 mod files;
 mod finish;
 mod handle;
@@ -25,10 +27,11 @@ mod turn;
 mod verify;
 mod worker;
 
+pub use builder::DownloadBuilder;
 pub use event::{Event, Events};
 pub use handle::{Controller, Handle};
 pub use inspect::Offer;
 pub use partial::Partial;
 pub use progress::{Phase, Progress};
 pub use report::{Mode, Outcome, Report};
-pub use request::{Download, DownloadBuilder, Existing, OnChange, Remains};
+pub use request::{Download, Existing, OnChange, Remains};
