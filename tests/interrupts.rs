@@ -8,6 +8,7 @@ use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::Signal;
 use support::content::mix;
 use support::{Content, Fault, Resource, Server, When};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[path = "support/haul.rs"]
 mod haul;
@@ -52,8 +53,17 @@ fn a_killed_download_is_resumed_without_fetching_a_complete_segment_again() {
     resume(&env, &server, &status);
 }
 
+/// Children heed SIGHUP even if we were started to ignore it, by nohup or a CI runner: what is ignored stays so
+/// across an exec, what is caught does not.
+fn catch_hangup() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
+    drop(signal(SignalKind::hangup()).expect("SIGHUP can be caught"));
+}
+
 #[test]
 fn h67_a_signal_stops_it_with_its_code_and_keeps_what_is_there() {
+    catch_hangup();
     at_once([(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)], |(signal, code)| {
         let server = serve(slow());
         let env = TestEnv::new(&[OBJECT]);

@@ -1,6 +1,6 @@
 //! Keeps the checkpoint file behind a running transfer, off the async threads.
 //!
-//! Soft commits follow the work at most every 50 ms, and go on while the disk syncs; a hard commit begins a
+//! Soft commits follow the work at most every 50 ms (huge bitmaps: less often), and go on while the disk syncs; a hard commit begins a
 //! second after the last one ended, so that a slow disk is not flooded.
 
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::store::part::PartFile;
 
 const SOFT_INTERVAL: Duration = Duration::from_millis(50);
 const HARD_INTERVAL: Duration = Duration::from_secs(1);
-/// Soft commits take at most this share of the time: large bitmaps are written less often.
-const SOFT_SHARE: u32 = 20;
+/// Large bitmaps are written less often: this much time more for a MiB of them.
+const SOFT_INTERVAL_PER_MIB: Duration = Duration::from_millis(15);
 
 /// Something went wrong behind the transfer's back.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(crate) enum LastCommit {
 pub(crate) struct Committer {
     snapshots: watch::Sender<Option<Snapshot>>,
     close: oneshot::Sender<LastCommit>,
-    task: JoinHandle<(CheckpointFile, Result<()>)>,
+    task: JoinHandle<(Option<CheckpointFile>, Result<()>)>,
 }
 
 impl Committer {
@@ -55,6 +55,8 @@ impl Committer {
     ) -> (Self, mpsc::Receiver<Trouble>) {
         let (snapshots, seen) = watch::channel(None);
         let (close, closing) = oneshot::channel();
+        let mib = u32::try_from(file.slot_size() >> 20).unwrap_or(u32::MAX);
+        let soft_interval = SOFT_INTERVAL + SOFT_INTERVAL_PER_MIB * mib;
         let (trouble, troubles) = mpsc::channel(1);
         let keeper = Keeper {
             file: Some(file),
@@ -64,6 +66,7 @@ impl Committer {
             last: None,
             durable: None,
             trouble,
+            soft_interval,
             soft_due: Instant::now(),
         };
         let task = tokio::spawn(keeper.run(closing));
@@ -75,8 +78,8 @@ impl Committer {
         self.snapshots.send_replace(Some(snapshot));
     }
 
-    /// Commits what was published last, and gives the file back.
-    pub(crate) async fn close(self, last: LastCommit) -> (CheckpointFile, Result<()>) {
+    /// Commits what was published last, and gives the file back, unless the deadline passed in the midst of a step.
+    pub(crate) async fn close(self, last: LastCommit) -> (Option<CheckpointFile>, Result<()>) {
         // The other end is only gone if the task panicked, which the join says.
         let _ = self.close.send(last);
         joined(self.task).await
@@ -94,13 +97,17 @@ struct Keeper {
     /// On the disk, with its data.
     durable: Option<Snapshot>,
     trouble: mpsc::Sender<Trouble>,
+    soft_interval: Duration,
     soft_due: Instant,
 }
 
 type Syncing = JoinHandle<Result<Durable>>;
 
 impl Keeper {
-    async fn run(mut self, mut closing: oneshot::Receiver<LastCommit>) -> (CheckpointFile, Result<()>) {
+    async fn run(
+        mut self,
+        mut closing: oneshot::Receiver<LastCommit>,
+    ) -> (Option<CheckpointFile>, Result<()>) {
         let mut syncing: Option<Syncing> = None;
         let mut hard_due = Instant::now() + HARD_INTERVAL;
         let mut pending = false;
@@ -130,24 +137,25 @@ impl Keeper {
                 }
             };
             if let Err(trouble) = step {
-                // The transfer stops at the first trouble; there is room for one.
+                // There is room for one, and there is never a second: a sync that succeeds after one that failed
+                // says nothing about what that one covered (H50).
                 let _ = self.trouble.try_send(trouble);
+                break closing.await.unwrap_or(LastCommit::Soft);
             }
         };
         let result = self.finish(last, syncing).await;
-        (self.file.take().expect("no step is under way"), result)
+        (self.file, result)
     }
 
     /// Writes what was published last.
     async fn soft(&mut self) -> Result<(), Trouble> {
         let Some(snapshot) = self.snapshots.borrow_and_update().clone() else { return Ok(()) };
-        let began = Instant::now();
         let written = self.with_file({
             let snapshot = snapshot.clone();
             move |file| file.soft(&snapshot)
         });
         written.await.map_err(Trouble::Checkpoint)?;
-        self.soft_due = Instant::now() + (began.elapsed() * SOFT_SHARE).clamp(SOFT_INTERVAL, HARD_INTERVAL);
+        self.soft_due = Instant::now() + self.soft_interval;
         self.last = Some(snapshot);
         Ok(())
     }

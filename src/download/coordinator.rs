@@ -84,7 +84,7 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
             Err(_) => LastCommit::Hard { deadline: Instant::now() + LAST_COMMIT },
         };
         let (file, committed) = committer.close(last).await;
-        files.checkpoint = Some(file);
+        files.checkpoint = file;
         // What failed first says more than the commit that failed after it.
         return turn.and_then(|turn| committed.map(|()| turn));
     }
@@ -164,7 +164,7 @@ impl<'a> Coordinator<'a> {
             failures: Failures::default(),
             limited: Instant::now(),
             pause: None,
-            dirty: true,
+            dirty: false,
             ticked: Instant::now(),
         }
     }

@@ -126,6 +126,11 @@ impl CheckpointFile {
         Ok(file)
     }
 
+    /// How much a commit writes at the most, in bytes.
+    pub(crate) fn slot_size(&self) -> u64 {
+        self.slot_size
+    }
+
     /// Writes a snapshot without waiting for the disk.
     pub(crate) fn soft(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.write(Commit::Soft, &snapshot.0)
