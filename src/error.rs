@@ -5,11 +5,27 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The result of everything in this crate that can fail.
+///
+/// ```
+/// fn at_most(jobs: usize) -> haul::Result<haul::Download> {
+///     haul::Download::builder("https://example.org/x").jobs(jobs).build()
+/// }
+/// assert!(at_most(1000).is_err());
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
 /// What sort of failure it was: what a caller decides by, and what the command's exit code says.
+///
+/// ```
+/// use haul::ErrorKind;
+/// /// Whether the same download, started later, may go on.
+/// fn worth_another_try(kind: ErrorKind) -> bool {
+///     matches!(kind, ErrorKind::Network | ErrorKind::Cancelled | ErrorKind::Locked)
+/// }
+/// assert!(worth_another_try(ErrorKind::Network));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// The request cannot be meant: a URL that is none, a segment size that is no power of two.
@@ -92,12 +108,22 @@ impl Error {
     }
 
     /// What sort of failure it was.
+    ///
+    /// ```
+    /// let error = haul::Download::builder("https://example.org/x").jobs(0).build().unwrap_err();
+    /// assert_eq!(error.kind(), haul::ErrorKind::Usage);
+    /// ```
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
     /// The checkpoint that the same download, started again, resumes from; `None` where nothing was kept.
+    ///
+    /// ```
+    /// let error = haul::Download::builder("https://example.org/x").jobs(0).build().unwrap_err();
+    /// assert_eq!(error.checkpoint(), None, "nothing was fetched");
+    /// ```
     #[must_use]
     pub fn checkpoint(&self) -> Option<&Path> {
         self.0.checkpoint.as_deref()

@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::url::SafeUrl;
 
 /// What tells one version of an object from another (RFC 9110 §8.8).
+///
+/// ```
+/// let validator = haul::Validator::EntityTag("\"v1\"".into());
+/// assert_eq!(validator.to_string(), "ETag \"v1\"");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Validator {
     /// A strong entity tag, quotes included: byte-identical content (RFC 9110 §8.8.3).
@@ -22,6 +27,11 @@ pub enum Validator {
 }
 
 /// Why there is no validator, and so nothing to resume by.
+///
+/// ```
+/// let why = haul::NoValidator::NeitherSent;
+/// assert_eq!(why.to_string(), "the server sends neither ETag nor Last-Modified");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoValidator {
     /// Neither ETag nor Last-Modified.

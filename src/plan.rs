@@ -7,6 +7,10 @@ use crate::range::{ByteRange, Segments};
 use crate::store::checkpoint::Checkpoint;
 
 /// Why an object is fetched in one stream, with nothing to resume by.
+///
+/// ```
+/// assert_eq!(haul::StreamReason::NoRanges.to_string(), "the server ignores ranges");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamReason {
     /// The server ignores ranges.

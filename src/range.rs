@@ -10,6 +10,11 @@ use std::ops::Range;
 pub(crate) const MAX_LENGTH: u64 = i64::MAX.unsigned_abs();
 
 /// The bytes `start..end` of an object or a file.
+///
+/// ```
+/// let range = haul::ByteRange { start: 0, end: 1 << 20 };
+/// assert_eq!(range.to_string(), "0..1048576");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ByteRange {
     /// The first byte.
@@ -57,6 +62,12 @@ impl fmt::Display for ByteRange {
 }
 
 /// The part of an object that is asked for, as `--range` writes it (RFC 9110 §14.1.2, one range).
+///
+/// ```
+/// use haul::{Download, Part};
+/// let tail = Download::builder("https://example.org/log").part(Part::Last(4096)).build()?;
+/// # Ok::<(), haul::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// From the first byte given to the end: `100-`.

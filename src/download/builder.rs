@@ -80,24 +80,44 @@ impl DownloadBuilder {
 
     /// The target file; a relative path is taken from [`dir`](Self::dir). By default the name that the server,
     /// or else the URL, proposes.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").output("disk.img").build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn output(mut self, path: impl Into<PathBuf>) -> Self {
         self.request.output = Output::File(path.into());
         self
     }
 
     /// Fetches everything and keeps nothing: for measuring.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").discard().build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn discard(mut self) -> Self {
         self.request.output = Output::Nowhere;
         self
     }
 
     /// The folder for the target; made if it is missing.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").dir("/tmp").build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.request.dir = path.into();
         self
     }
 
     /// How many ranges are fetched at once, 1 to 256.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").jobs(16).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.request.jobs = jobs;
         self
@@ -105,90 +125,168 @@ impl DownloadBuilder {
 
     /// The unit of the checkpoint in bytes: a power of two from 64 KiB to 1 GiB. By default it follows from the
     /// length, 256 KiB to 64 MiB. A resumed download keeps the one it began with.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").segment_size(1 << 20).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn segment_size(mut self, bytes: u64) -> Self {
         self.request.segment_size = Some(bytes);
         self
     }
 
     /// A further request header. It goes to the origin of the URL only, whatever that redirects to.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").header("Authorization", "Bearer abc").build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
     /// A separately signed URL of the same object for a HEAD request, which is sent first.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").head_url("https://example.org/x?for=head").build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn head_url(mut self, url: impl Into<String>) -> Self {
         self.head_url = Some(url.into());
         self
     }
 
     /// Only this part of the object.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").part(haul::Part::From(100)).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn part(mut self, part: Part) -> Self {
         self.request.part = part;
         self
     }
 
     /// How long a connection may take to come about.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let download = haul::Download::builder("https://example.org/x").connect_timeout(Duration::from_secs(5)).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn connect_timeout(mut self, time: Duration) -> Self {
         self.request.connect_timeout = time;
         self
     }
 
     /// How long a request may go without a byte; coming about of its connection, if it needs one, included.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let download = haul::Download::builder("https://example.org/x").timeout(Duration::from_secs(30)).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn timeout(mut self, time: Duration) -> Self {
         self.request.timeout = time;
         self
     }
 
     /// How often a request is repeated without a new byte in between.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").retries(10).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn retries(mut self, retries: u32) -> Self {
         self.request.retries = retries;
         self
     }
 
     /// What to do when the object changes.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").on_change(haul::OnChange::Fail).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn on_change(mut self, what: OnChange) -> Self {
         self.request.on_change = what;
         self
     }
 
     /// What to do when the target exists.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").existing(haul::Existing::Replace).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn existing(mut self, what: Existing) -> Self {
         self.request.existing = what;
         self
     }
 
     /// What the download is safe against.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").durability(haul::Durability::Kill).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn durability(mut self, what: Durability) -> Self {
         self.request.durability = what;
         self
     }
 
     /// The longest Retry-After that is obeyed; a longer one ends the download.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let download = haul::Download::builder("https://example.org/x").max_wait(Duration::from_secs(60)).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn max_wait(mut self, time: Duration) -> Self {
         self.request.max_wait = time;
         self
     }
 
     /// Refuses larger objects, and stops bodies that turn out longer, in bytes.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").max_size(1 << 30).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.request.max_size = Some(bytes);
         self
     }
 
     /// Starts over whatever an earlier run left.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").ignore_checkpoint().build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn ignore_checkpoint(mut self) -> Self {
         self.request.ignore_checkpoint = true;
         self
     }
 
     /// Fetches ranges in parallel even where nothing proves that they are of one version.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").allow_unvalidated().build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
     pub fn allow_unvalidated(mut self) -> Self {
         self.request.allow_unvalidated = true;
         self
     }
 
     /// Checks everything that can be checked without the network.
+    ///
+    /// ```
+    /// assert!(haul::Download::builder("https://example.org/x").build().is_ok());
+    /// assert!(haul::Download::builder("nonsense").build().is_err());
+    /// ```
     pub fn build(self) -> Result<Download> {
         let mut request = self.request;
         request.url = SafeUrl::parse(&self.url)?;

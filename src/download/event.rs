@@ -9,6 +9,16 @@ use super::report::Mode;
 use crate::object::Validator;
 
 /// Something that happened. Progress is not among it: that is a state, to be watched.
+///
+/// ```
+/// fn describe(event: &haul::Event) -> String {
+///     match event {
+///         haul::Event::Retry { reason, wait, .. } => format!("{reason}; again in {wait:?}"),
+///         haul::Event::Restarted { reason } => format!("starting over: {reason}"),
+///         other => format!("{other:?}"),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -53,6 +63,14 @@ pub enum Event {
 }
 
 /// The events of one download, in order.
+///
+/// ```
+/// async fn print(mut events: haul::Events) {
+///     while let Some(event) = events.next().await {
+///         println!("{event:?}");
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Events(broadcast::Receiver<Event>);
 

@@ -57,16 +57,34 @@ pub struct Controller(Arc<watch::Sender<Command>>);
 
 impl Controller {
     /// Stops fetching, makes what is there durable, and waits. Connections are closed.
+    ///
+    /// ```no_run
+    /// fn steer(controller: &haul::Controller) {
+    ///     controller.pause();
+    /// }
+    /// ```
     pub fn pause(&self) {
         self.tell(Command::Pause);
     }
 
     /// Goes on after a pause.
+    ///
+    /// ```no_run
+    /// fn steer(controller: &haul::Controller) {
+    ///     controller.resume();
+    /// }
+    /// ```
     pub fn resume(&self) {
         self.tell(Command::Run);
     }
 
     /// Ends the download with [`ErrorKind::Cancelled`]. There is no way back.
+    ///
+    /// ```no_run
+    /// fn steer(controller: &haul::Controller) {
+    ///     controller.cancel(haul::Remains::Delete);
+    /// }
+    /// ```
     pub fn cancel(&self, remains: Remains) {
         self.tell(Command::Cancel(remains));
     }
@@ -124,22 +142,56 @@ impl Handle {
     }
 
     /// A second end to steer by.
+    ///
+    /// ```no_run
+    /// # async fn example() -> haul::Result<()> {
+    /// let handle = haul::Download::builder("https://example.org/x").build()?.start();
+    /// let controller = handle.controller();
+    /// controller.pause();
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn controller(&self) -> Controller {
         self.controller.clone()
     }
 
     /// See [`Controller::pause`].
+    ///
+    /// ```no_run
+    /// # async fn example() -> haul::Result<()> {
+    /// let handle = haul::Download::builder("https://example.org/x").build()?.start();
+    /// handle.pause();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pause(&self) {
         self.controller.pause();
     }
 
     /// See [`Controller::resume`].
+    ///
+    /// ```no_run
+    /// # async fn example() -> haul::Result<()> {
+    /// let handle = haul::Download::builder("https://example.org/x").build()?.start();
+    /// handle.pause();
+    /// handle.resume();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn resume(&self) {
         self.controller.resume();
     }
 
     /// See [`Controller::cancel`].
+    ///
+    /// ```no_run
+    /// # async fn example() -> haul::Result<()> {
+    /// let handle = haul::Download::builder("https://example.org/x").build()?.start();
+    /// handle.cancel(haul::Remains::Keep);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cancel(&self, remains: Remains) {
         self.controller.cancel(remains);
     }

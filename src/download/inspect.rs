@@ -13,6 +13,14 @@ use crate::range::ByteRange;
 use crate::url::printable;
 
 /// What a server offers for a URL.
+///
+/// ```
+/// # async fn example() -> haul::Result<()> {
+/// let offer = haul::Download::builder("https://example.org/x").build()?.inspect().await?;
+/// println!("{} has {:?} bytes", offer.file_name, offer.length);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Offer {
     /// Where the object was found, after redirects, without secrets.

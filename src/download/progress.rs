@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 /// What a download is doing.
+///
+/// ```
+/// assert_eq!(haul::Progress::default().phase, haul::Phase::Probing);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// Asking what there is.
@@ -17,6 +21,11 @@ pub enum Phase {
 }
 
 /// How far a download is.
+///
+/// ```
+/// let halfway = haul::Progress { in_place: 50, total: Some(100), ..haul::Progress::default() };
+/// assert_eq!(halfway.total.map(|total| 100 * halfway.in_place / total), Some(50));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
     /// What it is doing.

@@ -8,6 +8,13 @@ use crate::plan::StreamReason;
 use crate::store::part::Writing;
 
 /// How the object was fetched.
+///
+/// ```
+/// fn resumable(mode: &haul::Mode) -> bool {
+///     *mode == haul::Mode::Ranges
+/// }
+/// assert!(!resumable(&haul::Mode::Stream(haul::StreamReason::NoLength)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// In ranges, in parallel, resumable.
@@ -17,6 +24,12 @@ pub enum Mode {
 }
 
 /// How a download succeeded.
+///
+/// ```
+/// fn fetched(report: &haul::Report) -> bool {
+///     report.outcome == haul::Outcome::Downloaded
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The target is whole and has its name now.
@@ -26,6 +39,12 @@ pub enum Outcome {
 }
 
 /// The account of a download that succeeded.
+///
+/// ```
+/// fn overhead(report: &haul::Report) -> u64 {
+///     (report.received + report.resumed).saturating_sub(report.length)
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Report {
     /// How it succeeded.

@@ -17,6 +17,12 @@ use crate::store::medium::Durability;
 use crate::url::SafeUrl;
 
 /// What to do when the object is not the one that the checkpoint is of, or changes during the run.
+///
+/// ```
+/// use haul::{Download, OnChange};
+/// let download = Download::builder("https://example.org/x").on_change(OnChange::Fail).build()?;
+/// # Ok::<(), haul::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnChange {
     /// Start over with the new version, at most three times a run.
@@ -27,6 +33,12 @@ pub enum OnChange {
 }
 
 /// What to do when a file has the target's name already.
+///
+/// ```
+/// use haul::{Download, Existing};
+/// let download = Download::builder("https://example.org/x").existing(Existing::Skip).build()?;
+/// # Ok::<(), haul::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
     /// Fail before anything is fetched.
@@ -39,6 +51,15 @@ pub enum Existing {
 }
 
 /// What a cancelled download leaves.
+///
+/// ```
+/// # async fn example() -> haul::Result<()> {
+/// let handle = haul::Download::builder("https://example.org/x").build()?.start();
+/// handle.cancel(haul::Remains::Delete);
+/// assert_eq!(handle.await.unwrap_err().kind(), haul::ErrorKind::Cancelled);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remains {
     /// Part file and checkpoint: the same download, started again, resumes.

@@ -12,6 +12,12 @@ use crate::range::ByteRange;
 pub(crate) type Map = Box<dyn DerefMut<Target = [u8]> + Send>;
 
 /// What a download is safe against.
+///
+/// ```
+/// use haul::{Download, Durability};
+/// let scratch = Download::builder("https://example.org/x").durability(Durability::Kill).build()?;
+/// # Ok::<(), haul::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// A power cut: it costs about a second of work.

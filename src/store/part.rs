@@ -12,6 +12,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::range::{ByteRange, Segments};
 
 /// How bytes get into the part file.
+///
+/// ```
+/// fn describe(report: &haul::Report) -> &'static str {
+///     match report.writing {
+///         haul::Writing::Mapped => "through memory maps",
+///         haul::Writing::Positioned => "by positioned writes",
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writing {
     /// Through populated memory maps.
