@@ -28,7 +28,7 @@ pub enum OnChange {
     /// Start over with the new version, at most three times a run.
     #[default]
     Restart,
-    /// Fail with [`ErrorKind::Changed`] and keep what is there.
+    /// Fail with [`ErrorKind::Changed`](crate::ErrorKind::Changed) and keep what is there.
     Fail,
 }
 
