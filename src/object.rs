@@ -46,6 +46,22 @@ pub enum NoValidator {
     Unreadable,
 }
 
+impl Validator {
+    /// Whether the two, of one kind, differ; a tag and a date cannot be compared.
+    pub(crate) fn is_other_than(&self, other: &Self) -> bool {
+        Self::strength(Some(self)) == Self::strength(Some(other)) && self != other
+    }
+
+    /// How much a validator proves; nothing proves nothing.
+    pub(crate) fn strength(validator: Option<&Self>) -> u8 {
+        match validator {
+            Some(Self::EntityTag(_)) => 2,
+            Some(Self::LastModified { .. }) => 1,
+            None => 0,
+        }
+    }
+}
+
 impl fmt::Display for Validator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -82,7 +98,10 @@ pub(crate) struct Object {
 impl Object {
     /// Whether two answers call themselves one version and cannot be.
     pub(crate) fn contradicts(&self, other: &Self) -> bool {
-        self.validator.is_ok() && self.validator == other.validator && self.length != other.length
+        let lengths = self.length.zip(other.length);
+        self.validator.is_ok()
+            && self.validator == other.validator
+            && lengths.is_some_and(|(one, two)| one != two)
     }
 
     /// Two objects are the same iff length and validator are. Without a validator nothing is the same.
@@ -116,6 +135,8 @@ mod tests {
         assert!(of(5, "\"a\"").contradicts(&of(6, "\"a\"")));
         assert!(!of(5, "\"a\"").contradicts(&of(5, "\"a\"")));
         assert!(!of(5, "\"a\"").contradicts(&of(6, "\"b\"")));
+        let unsaid = object(None, Ok(Validator::EntityTag("\"a\"".into())));
+        assert!(!of(5, "\"a\"").contradicts(&unsaid) && !unsaid.contradicts(&of(5, "\"a\"")));
         let nameless = |length| object(Some(length), Err(NoValidator::NeitherSent));
         assert!(!nameless(5).contradicts(&nameless(6)), "they may be two versions");
     }

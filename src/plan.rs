@@ -39,8 +39,9 @@ impl fmt::Display for StreamReason {
 pub(crate) enum Plan {
     /// Fetch what the checkpoint misses.
     Resume {
-        /// The URL is another one: nothing but the validator says that it is the same object, and validators
-        /// are promised to be unique for one URL only (RFC 9110 §8.8.3). One segment has to prove it.
+        /// The URL is another one, or may be, since its query is not kept: nothing but the validator says that it
+        /// is the same object, and validators are promised to be unique for one URL only (RFC 9110 §8.8.3). One
+        /// segment has to prove it.
         other_url: bool,
     },
     /// Fetch everything; `instead` says why an earlier run's bytes are of no use.
@@ -87,6 +88,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) encoding: Option<&'a str>,
     /// Of the original URL, as checkpoints name it.
     pub(crate) source: &'a str,
+    /// The original URL has a query, which checkpoints do not name.
+    pub(crate) has_query: bool,
     pub(crate) checkpoint: Option<&'a Checkpoint>,
     /// The part file's length, where there is one.
     pub(crate) part_length: Option<u64>,
@@ -95,7 +98,7 @@ pub(crate) struct Facts<'a> {
 
 pub(crate) fn plan(facts: &Facts<'_>) -> Plan {
     let before = facts.checkpoint.and_then(|checkpoint| checkpoint.identity.validator.as_ref());
-    if strength(facts.object.validator.as_ref().ok()) < strength(before) {
+    if Validator::strength(facts.object.validator.as_ref().ok()) < Validator::strength(before) {
         return Plan::Suspect;
     }
     let validator = facts.object.validator.as_ref().map(|_| ()).map_err(|why| *why);
@@ -109,7 +112,8 @@ pub(crate) fn plan(facts: &Facts<'_>) -> Plan {
         None => Plan::Fresh { instead: None },
         Some(Some(mismatch)) => Plan::Fresh { instead: Some(mismatch) },
         Some(None) => Plan::Resume {
-            other_url: facts.checkpoint.is_some_and(|checkpoint| checkpoint.identity.source != facts.source),
+            other_url: facts.has_query
+                || facts.checkpoint.is_some_and(|checkpoint| checkpoint.identity.source != facts.source),
         },
     }
 }
@@ -125,14 +129,6 @@ pub(crate) fn stream_reason(
         (Ok(()), false, _) => Some(StreamReason::NoLength),
         (Ok(()), true, false) => Some(StreamReason::NoRanges),
         (Ok(()), true, true) => None,
-    }
-}
-
-fn strength(validator: Option<&Validator>) -> u8 {
-    match validator {
-        Some(Validator::EntityTag(_)) => 2,
-        Some(Validator::LastModified { .. }) => 1,
-        None => 0,
     }
 }
 
@@ -194,6 +190,7 @@ mod tests {
             extent: Some(ByteRange::new(0, LENGTH)),
             encoding: None,
             source: SOURCE,
+            has_query: false,
             checkpoint,
             part_length: checkpoint.map(|_| LENGTH),
             allow_unvalidated: false,
@@ -219,6 +216,8 @@ mod tests {
         let (object, checkpoint) = (object("\"a\""), checkpoint());
         let facts = Facts { source: "http://mirror/x", ..facts(&object, Some(&checkpoint)) };
         assert!(matches!(plan(&facts), Plan::Resume { other_url: true }));
+        let facts = Facts { source: SOURCE, has_query: true, ..facts };
+        assert!(matches!(plan(&facts), Plan::Resume { other_url: true }), "the query may be another");
     }
 
     #[test]

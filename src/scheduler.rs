@@ -13,7 +13,7 @@ use std::ops::Range;
 /// Names a worker for as long as a download runs.
 pub(crate) type WorkerId = usize;
 
-/// Claims beyond the first are refused below this much time left: asking costs a round trip and a connection.
+/// When a lease is worth dividing: asking costs a round trip and a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StealTerms {
     /// Seconds of work that the victim must have left, unclaimed.

@@ -20,8 +20,10 @@ impl SafeUrl {
     /// Parses what a user typed.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let bad = |why: &str| {
-            let shown = text.split(['?', '#']).next().unwrap_or_default();
-            let shown = shown.rsplit_once('@').map_or(shown, |(_, rest)| rest);
+            // Where there is a user, who knows where the password ends: nothing but the scheme is shown.
+            let shown =
+                if text.contains('@') { text.split("://").next() } else { text.split(['?', '#']).next() };
+            let shown = shown.unwrap_or_default();
             Error::new(ErrorKind::Usage, format!("'{}' {why}", printable(shown)))
                 .hint("give an http:// or https:// URL")
         };
@@ -106,8 +108,12 @@ mod tests {
 
     #[test]
     fn h74_a_url_that_is_none_hides_its_secrets_too() {
-        let shown = SafeUrl::parse("ftp://user:hunter2@h/x?sig=s3cret").unwrap_err().to_string();
-        assert!(!shown.contains("hunter2") && !shown.contains("s3cret"), "{shown}");
+        for text in
+            ["ftp://user:hunter2@h/x?sig=s3cret", "http://user:hunter2#s3cret@h/x", "http://h:99999/?hunter2"]
+        {
+            let shown = SafeUrl::parse(text).unwrap_err().to_string();
+            assert!(!shown.contains("hunter2") && !shown.contains("s3cret"), "{shown}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::blocking::{blocking, joined};
 use crate::error::{Error, Result};
@@ -44,7 +44,7 @@ pub(crate) enum LastCommit {
 pub(crate) struct Committer {
     snapshots: watch::Sender<Option<Snapshot>>,
     close: oneshot::Sender<LastCommit>,
-    task: JoinHandle<(Option<CheckpointFile>, Result<()>)>,
+    task: JoinHandle<(Option<CheckpointFile>, Result<(), Trouble>)>,
 }
 
 impl Committer {
@@ -79,7 +79,7 @@ impl Committer {
     }
 
     /// Commits what was published last, and gives the file back, unless the deadline passed in the midst of a step.
-    pub(crate) async fn close(self, last: LastCommit) -> (Option<CheckpointFile>, Result<()>) {
+    pub(crate) async fn close(self, last: LastCommit) -> (Option<CheckpointFile>, Result<(), Trouble>) {
         // The other end is only gone if the task panicked, which the join says.
         let _ = self.close.send(last);
         joined(self.task).await
@@ -107,7 +107,7 @@ impl Keeper {
     async fn run(
         mut self,
         mut closing: oneshot::Receiver<LastCommit>,
-    ) -> (Option<CheckpointFile>, Result<()>) {
+    ) -> (Option<CheckpointFile>, Result<(), Trouble>) {
         let mut syncing: Option<Syncing> = None;
         let mut hard_due = Instant::now() + HARD_INTERVAL;
         let mut pending = false;
@@ -175,28 +175,29 @@ impl Keeper {
         if behind { self.soft().await } else { Ok(()) }
     }
 
-    async fn finish(&mut self, last: LastCommit, mut syncing: Option<Syncing>) -> Result<()> {
+    async fn finish(&mut self, last: LastCommit, mut syncing: Option<Syncing>) -> Result<(), Trouble> {
         // First what is quick: from here on a kill costs nothing.
-        self.soft().await.map_err(Trouble::into_error)?;
-        let LastCommit::Hard { deadline } = last else { return Ok(()) };
-        if self.durability == Durability::Kill {
-            return Ok(());
-        }
-        let hard = async {
+        self.soft().await?;
+        let rest = async {
+            // What the sync under way finds is said once, to whoever asks first (H50).
             if syncing.is_some() {
                 let synced = join(&mut syncing).await;
-                self.harden(synced).await.map_err(Trouble::into_error)?;
+                self.harden(synced).await?;
             }
-            let Some(snapshot) = self.last.clone() else { return Ok(()) };
-            if same(Some(&snapshot), self.durable.as_ref()) {
-                return Ok(());
+            let unsynced = !same(self.last.as_ref(), self.durable.as_ref());
+            match self.last.clone().filter(|_| unsynced && last != LastCommit::Soft) {
+                Some(snapshot) if self.durability == Durability::PowerCut => {
+                    let synced = joined(self.sync(snapshot)).await;
+                    self.harden(synced).await
+                }
+                _ => Ok(()),
             }
-            let mut syncing = Some(self.sync(snapshot));
-            let synced = join(&mut syncing).await;
-            self.harden(synced).await.map_err(Trouble::into_error)
         };
-        // Else the soft commit stands, and after a power cut its CRCs tell what it is worth.
-        tokio::time::timeout_at(deadline, hard).await.unwrap_or(Ok(()))
+        match last {
+            LastCommit::Soft => rest.await,
+            // Else the soft commit stands, and after a power cut its CRCs tell what it is worth.
+            LastCommit::Hard { deadline } => timeout_at(deadline, rest).await.unwrap_or(Ok(())),
+        }
     }
 
     async fn with_file(
@@ -211,14 +212,6 @@ impl Keeper {
         .await;
         self.file = Some(file);
         result
-    }
-}
-
-impl Trouble {
-    pub(crate) fn into_error(self) -> Error {
-        match self {
-            Self::Sync { error, .. } | Self::Checkpoint(error) => error,
-        }
     }
 }
 

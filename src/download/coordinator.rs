@@ -73,22 +73,32 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
         turn = coordinator.run() => turn,
         error = control.cancelled() => Err(error),
     };
-    // No worker may write after the last commit is taken.
+    // No worker may write after the last commit is taken; what they had told counts.
     coordinator.workers.shutdown().await;
-    coordinator.report_progress();
-    if let Some(committer) = coordinator.committer.take() {
-        committer.publish(coordinator.files.snapshot());
-        let last = match &turn {
-            // The run goes on: finishing syncs, and so does the next transfer.
-            Ok(_) => LastCommit::Soft,
-            Err(_) => LastCommit::Hard { deadline: Instant::now() + LAST_COMMIT },
-        };
-        let (file, committed) = committer.close(last).await;
-        files.checkpoint = file;
-        // What failed first says more than the commit that failed after it.
-        return turn.and_then(|turn| committed.map(|()| turn));
+    coordinator.files.part.abandon_windows();
+    while let Ok(message) = coordinator.inbox.try_recv() {
+        if let Message::Landed { first, crcs } = message {
+            coordinator.on_landed(first, &crcs);
+        }
     }
-    turn
+    coordinator.report_progress();
+    let Some(committer) = coordinator.committer.take() else { return turn };
+    committer.publish(coordinator.files.snapshot());
+    let last = match &turn {
+        // The run goes on: finishing syncs, and so does the next transfer.
+        Ok(_) => LastCommit::Soft,
+        Err(_) => LastCommit::Hard { deadline: Instant::now() + LAST_COMMIT },
+    };
+    let (file, last_commit) = tokio::select! {
+        closed = committer.close(last) => closed,
+        error = control.cancelled(), if turn.is_ok() => return Err(error),
+    };
+    coordinator.files.checkpoint = file;
+    match (turn, last_commit) {
+        (Ok(_), Err(trouble)) => coordinator.on_trouble(trouble),
+        // What failed first says more than the commit that failed after it.
+        (turn, _) => turn,
+    }
 }
 
 fn broken(panic: JoinError) -> Error {
@@ -181,7 +191,7 @@ impl<'a> Coordinator<'a> {
                 Some(Err(panic)) = self.workers.join_next() => return Err(broken(panic)),
                 Some(trouble) = self.troubles.recv() => Some(self.on_trouble(trouble)?),
                 _ = ticks.tick() => {
-                    self.on_tick();
+                    self.on_tick()?;
                     None
                 }
             };
@@ -347,7 +357,8 @@ impl<'a> Coordinator<'a> {
         seen.rate = Rate::starting_at(seen.meter.load(Ordering::Relaxed));
     }
 
-    fn on_tick(&mut self) {
+    fn on_tick(&mut self) -> Result<()> {
+        self.files.part.check_length()?;
         let now = Instant::now();
         let elapsed = now - self.ticked;
         self.ticked = now;
@@ -362,6 +373,7 @@ impl<'a> Coordinator<'a> {
             committer.publish(self.files.snapshot());
         }
         self.report_progress();
+        Ok(())
     }
 
     fn report_progress(&self) {

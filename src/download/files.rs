@@ -102,8 +102,11 @@ impl Files {
 
 fn segments(request: &Request, length: u64) -> Result<Segments> {
     plan::segments(length, request.segment_size).ok_or_else(|| {
-        let message = format!("{length} bytes are too many segments");
-        Error::new(ErrorKind::Usage, message).at(&request.url).hint("use a larger --segment-size")
+        let (kind, hint) = match request.segment_size {
+            Some(_) => (ErrorKind::Usage, "use a larger --segment-size"),
+            None => (ErrorKind::Local, "no file can be that long"),
+        };
+        Error::new(kind, format!("{length} bytes are too many segments")).at(&request.url).hint(hint)
     })
 }
 

@@ -7,15 +7,20 @@ use super::request::{Existing, Request};
 use super::target::Claimed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::disk::default_mode;
-use crate::store::medium::Replace;
+use crate::store::medium::{Entry, Replace};
 
-/// Makes the data durable, gives the file its name without replacing another (unless that was asked for), makes
-/// the name durable, and removes the checkpoint.
+/// Gives the file, whose data is durable, its name without replacing another (unless that was asked for), makes the
+/// name durable, and removes the checkpoint.
 pub(crate) fn finish(request: &Request, claimed: &Claimed, files: &Files) -> Result<()> {
     let target = &claimed.target;
     files.part.expect_length(files.length)?;
     files.part.set_mode(default_mode())?;
-    files.part.sync()?;
+    let length = files.length;
+    if target.entry(&target.part_name())? != Some(Entry::File { inode: files.part.inode()?, length }) {
+        return Err(Error::new(ErrorKind::Local, "somebody else replaced the part file")
+            .at(target.part_path().display())
+            .hint("run the same command again"));
+    }
     let replace = match request.existing {
         Existing::Replace => Replace::Allowed,
         Existing::Refuse | Existing::Skip => Replace::Never,

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Client;
 use crate::http::probe::{self, Probe, wait_for_strength};
 use crate::http::retry::{Fault, Stage, Verdict, backoff, verdict};
-use crate::object::Object;
+use crate::object::{Object, Validator};
 use crate::range::{ByteRange, Part};
 use crate::url::SafeUrl;
 
@@ -103,6 +103,14 @@ impl Looker<'_> {
         }
     }
 
+    /// A weaker proof of its version than the object had before is a captive portal or an error page.
+    pub(crate) fn expect_credible(&self, before: Option<&Validator>, now: &Object) -> Result<()> {
+        if Validator::strength(now.validator.as_ref().ok()) < Validator::strength(before) {
+            return Err(self.suspect());
+        }
+        Ok(())
+    }
+
     /// Two answers of one version have one length; a server that says otherwise is not believed.
     pub(crate) fn expect_consistent(&self, one: &Object, other: &Object) -> Result<()> {
         if !one.contradicts(other) {
@@ -110,6 +118,13 @@ impl Looker<'_> {
         }
         let message = "the server states two lengths for one version of the object";
         Err(self.error(ErrorKind::Network, message).hint("try again later"))
+    }
+
+    /// An answer that lacks the validator that the object had.
+    pub(crate) fn suspect(&self) -> Error {
+        let message =
+            "the answer lacks the validator that the object had: a captive portal, or an error page?";
+        self.error(ErrorKind::Network, message).hint("try again later, or fetch it anew with --restart")
     }
 
     /// Why nothing of an object of that length is wanted.

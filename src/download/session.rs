@@ -37,7 +37,6 @@ const LOOK_PROGRESS: u64 = 8 * FIRST_SPAN;
 pub(super) struct Session {
     pub(super) request: Arc<Request>,
     pub(super) control: Control,
-    pub(super) reporter: Reporter,
     pub(super) client: Client,
     /// The URL that was given, without its user and password: those are the client's.
     pub(super) url: SafeUrl,
@@ -48,6 +47,8 @@ pub(super) struct Session {
     /// Versions that this run began to fetch.
     pub(super) seen: Vec<(u64, Validator)>,
     pub(super) mode: Mode,
+    /// What was left is of another URL, and not proved to be of the same object yet.
+    pub(super) unproven: bool,
     /// If-Match is left out of ranged requests: the URL's signature may not cover it (H23).
     pub(super) unpinned: bool,
     began: Instant,
@@ -55,6 +56,8 @@ pub(super) struct Session {
     rewrites: u32,
     /// Looks in a row that brought nothing, and how much was in place at the first.
     looks: (u32, u64),
+    /// Last, so that it is dropped last: who watches sees the end when the lock on the target is gone.
+    pub(super) reporter: Reporter,
 }
 
 /// Runs a download to its end.
@@ -72,6 +75,7 @@ pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Repor
         object: None,
         seen: Vec::new(),
         mode: Mode::Ranges,
+        unproven: false,
         unpinned: false,
         began: Instant::now(),
         restarts: 0,
@@ -90,7 +94,7 @@ impl Session {
             return Ok(report);
         }
         if let Some(url) = self.request.head_url.clone() {
-            self.compare_head(&url).await?;
+            self.look_at_head(&url).await?;
         }
         loop {
             let asked = self.first_missing();
@@ -155,18 +159,9 @@ impl Session {
         })
     }
 
-    /// The HEAD of a separately signed URL, first of all: it may show that the checkpoint is of no use.
-    async fn compare_head(&mut self, url: &SafeUrl) -> Result<()> {
+    /// The HEAD of a separately signed URL, first of all. Alone it decides nothing (H33): the GET has to agree.
+    async fn look_at_head(&mut self, url: &SafeUrl) -> Result<()> {
         let head = self.unless_cancelled(self.looker().head(url)).await?;
-        let of_another =
-            self.claimed.as_ref().and_then(|claimed| claimed.left.as_ref()).is_some_and(|(_, left)| {
-                let identity = &left.identity;
-                !identity.validator.as_ref().is_some_and(|validator| head.is_same(identity.total, validator))
-            });
-        if of_another {
-            self.start_over(Mismatch::ObjectChanged)?;
-            self.claimed.iter_mut().for_each(|claimed| claimed.left = None);
-        }
         self.object = Some(head);
         Ok(())
     }
@@ -239,14 +234,15 @@ impl Session {
         // What a look brings by itself is no sign that ranges can be had.
         let count = if in_place > self.looks.1 + LOOK_PROGRESS { 1 } else { self.looks.0 + 1 };
         self.looks = (count, if count == 1 { in_place } else { self.looks.1 });
-        let refused = matches!(fault, Fault::Status { .. });
         // The probe, which has no pin, was answered: it may be the pin that the signature does not cover.
         self.unpinned |= count > 1 && matches!(fault, Fault::Status { code: 403, .. });
         if count > MOST_LOOKS {
-            let kind = if refused { ErrorKind::Refused } else { ErrorKind::Network };
-            let inside = matches!(fault, Fault::Unsatisfiable { .. });
-            let error = Error::new(kind, fault.to_string()).at(&self.url);
-            return if refused || inside { Err(error) } else { Ok(Some(fault.to_string())) };
+            let failed = |kind| Err(Error::new(kind, fault.to_string()).at(&self.url));
+            return match fault {
+                Fault::Status { code: 401 | 403 | 404 | 410, .. } => failed(ErrorKind::Refused),
+                Fault::Changed(_) | Fault::PreconditionFailed => Ok(Some(fault.to_string())),
+                _ => failed(ErrorKind::Network),
+            };
         }
         let wait = backoff(count, fastrand::f64());
         self.reporter.retry(None, fault.to_string(), wait);
@@ -272,6 +268,10 @@ impl Session {
         let files = self.files.take().expect("a turn that ended has files");
         let length = files.length;
         self.reporter.progress(Phase::Finishing, length, Some(length), self.client.traffic());
+        let part = Arc::clone(&files.part);
+        self.files = Some(files);
+        self.unless_cancelled(blocking(move || part.sync())).await?;
+        let files = self.files.take().expect("put there just now");
         if let Some(claimed) = self.claimed.take() {
             let request = Arc::clone(&self.request);
             let (claimed, files, finished) = blocking(move || {
@@ -315,15 +315,16 @@ impl Session {
 
     /// After a failure: what is of use stays and is named in the error, what is not goes.
     fn clean_up(&mut self, error: Error) -> Error {
-        let (Some(claimed), Some(files)) = (&self.claimed, &self.files) else { return error };
+        let Some(claimed) = &self.claimed else { return error };
         let deleted = self.control.command() == Command::Cancel(Remains::Delete);
-        let nothing = files.is_empty() && self.client.traffic().received() == 0;
-        if !deleted && !nothing {
-            return if files.is_empty() {
-                error
-            } else {
-                error.resumable_from(claimed.target.checkpoint_path())
-            };
+        let nothing = self.client.traffic().received() == 0;
+        match &self.files {
+            _ if deleted => {}
+            Some(files) if files.is_empty() && nothing => {}
+            Some(files) if !files.is_empty() => {
+                return error.resumable_from(claimed.target.checkpoint_path());
+            }
+            _ => return error,
         }
         match claimed.remove() {
             Ok(()) => error,

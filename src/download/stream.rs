@@ -3,13 +3,16 @@
 use tokio::time::sleep;
 
 use super::control::Control;
+use super::event::Event;
 use super::files::Files;
 use super::look::{Looker, refuse_long_wait};
 use super::progress::Phase;
+use super::request::OnChange;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::fetch::Body;
 use crate::http::retry::{Fault, Stage, Verdict, backoff, verdict};
 use crate::object::Object;
+use crate::plan::Mismatch;
 use crate::range::{ByteRange, Part};
 
 /// Writes one whole answer to the part file.
@@ -69,9 +72,24 @@ impl Stream<'_> {
             self.pause_after(&fault, failures).await?;
             failures += 1;
             let (next, object) = self.looker.whole().await?.into_whole()?;
+            self.looker.expect_credible(first.validator.as_ref().ok(), &object)?;
             self.looker.expect_consistent(&first, &object)?;
+            self.on_other_version(&first, &object)?;
             (body, length) = (next, object.length);
         }
+    }
+
+    /// A stream starts over in any case; with another version that is worth saying, or a reason to stop.
+    fn on_other_version(&self, first: &Object, now: &Object) -> Result<()> {
+        if first.validator.is_err() || first.validator == now.validator {
+            return Ok(());
+        }
+        let reason = Mismatch::ObjectChanged.to_string();
+        if self.looker.request.on_change == OnChange::Fail {
+            return Err(Error::new(ErrorKind::Changed, reason).at(self.looker.url));
+        }
+        self.looker.reporter.event(Event::Restarted { reason });
+        Ok(())
     }
 
     async fn pause_after(&self, fault: &Fault, failures: u32) -> Result<()> {
@@ -79,10 +97,12 @@ impl Stream<'_> {
         let gave_up = |kind| Error::new(kind, fault.to_string()).at(self.looker.url);
         let wait = match verdict(fault, Stage::Fetching, failures) {
             Verdict::Stop(kind) => return Err(gave_up(kind)),
-            Verdict::Throttle(asked) => asked.map_or(wait, |asked| asked.max(wait)),
+            Verdict::Throttle(asked) => {
+                let wait = asked.map_or(wait, |asked| asked.max(wait));
+                refuse_long_wait(wait, self.looker.request, fault).map(|()| wait)?
+            }
             Verdict::Retry | Verdict::Probe | Verdict::Degrade => wait,
         };
-        refuse_long_wait(wait, self.looker.request, fault)?;
         if failures >= self.looker.request.retries {
             return Err(gave_up(ErrorKind::Network).hint("try again later"));
         }
@@ -112,7 +132,8 @@ impl Stream<'_> {
             self.written += bytes.len() as u64;
             self.report(length.map(|_| wanted.len()));
         }
-        if at < wanted.start || (at < wanted.end && wanted.end != u64::MAX && length.is_some()) {
+        let nothing = self.written == 0 && wanted.start > 0;
+        if nothing || (at < wanted.end && wanted.end != u64::MAX && length.is_some()) {
             return Err(Halt::Error(self.looker.outside()));
         }
         // An earlier attempt may have written more.

@@ -217,7 +217,9 @@ impl Claimed {
     /// and the end (H52).
     pub(crate) fn is_finished(&self) -> Result<bool> {
         let Some((_, left)) = &self.left else { return Ok(false) };
-        let named = self.target.entry(&self.target.name)? == Some(Entry::File { inode: left.identity.inode });
+        // A stream's checkpoint tells nothing about its file, and inodes are used again.
+        let file = Entry::File { inode: left.identity.inode, length: left.identity.extent().len() };
+        let named = !left.identity.extent().is_empty() && self.target.entry(&self.target.name)? == Some(file);
         Ok(named && left.ledger.complete().all() && self.target.entry(&self.target.part_name())?.is_none())
     }
 
@@ -248,7 +250,7 @@ impl Claimed {
         // Between our open and our lock its owner may have finished and removed it (H59).
         let inode = medium.inode().map_err(failed)?;
         match self.target.entry(&self.target.checkpoint_name())? {
-            Some(Entry::File { inode: named }) if named == inode => Ok(()),
+            Some(Entry::File { inode: named, .. }) if named == inode => Ok(()),
             _ => Err(self.locked()),
         }
     }
@@ -262,6 +264,10 @@ impl Claimed {
     /// Removes part file and checkpoint, which is ours by the lock. The checkpoint goes last: a part file
     /// without one would be nobody's.
     pub(crate) fn remove(&self) -> Result<()> {
+        if self.medium.is_none() {
+            // Without the lock the files, if there are any, are another process's.
+            return Ok(());
+        }
         for (name, path) in [
             (self.target.part_name(), self.target.part_path()),
             (self.target.checkpoint_name(), self.target.checkpoint_path()),

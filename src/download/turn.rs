@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::fetch::{Body, Fetcher, Pinned};
 use crate::http::probe::{Answer, Probe};
 use crate::http::retry::Fault;
-use crate::object::Object;
+use crate::object::{Object, Validator};
 use crate::plan::{Facts, Mismatch, Plan, StreamReason, plan};
 use crate::range::ByteRange;
 use crate::store::checkpoint::{Checkpoint, Identity};
@@ -27,13 +27,13 @@ impl Session {
         self.check_size(extent)?;
         self.check_head(&probe.object)?;
         match self.plan(&probe, extent) {
-            Plan::Suspect => {
-                let message =
-                    "the answer lacks the validator that the object had: a captive portal, or an error page?";
-                let hint = "try again later, or fetch it anew with --restart";
-                return Err(Error::new(ErrorKind::Network, message).at(&self.url).hint(hint));
+            Plan::Suspect => return Err(self.looker().suspect()),
+            Plan::Stream(reason) => {
+                if self.is_other_version(&probe.object) {
+                    self.start_over(Mismatch::ObjectChanged)?;
+                }
+                return self.stream(probe, reason).await.map(|()| Turn::Whole);
             }
-            Plan::Stream(reason) => return self.stream(probe, reason).await.map(|()| Turn::Whole),
             Plan::Fresh { instead: Some(Mismatch::ObjectChanged) } if self.has_seen(&probe.object) => {
                 let why = "its validator differs from answer to answer".to_owned();
                 return self.stream(probe, StreamReason::BadRanges(why)).await.map(|()| Turn::Whole);
@@ -61,6 +61,20 @@ impl Session {
         self.seen.iter().any(|(length, validator)| object.is_same(*length, validator))
     }
 
+    /// What was fetched so far, in this run or an earlier one, was of this version.
+    fn version_so_far(&self) -> Option<Validator> {
+        let left = self.claimed.as_ref().and_then(|claimed| claimed.left.as_ref());
+        let identity = match (&self.files, left) {
+            (Some(files), _) => Some(&files.identity),
+            (None, left) => left.map(|(_, left)| &left.identity),
+        };
+        identity.and_then(|identity| identity.validator.clone()).or_else(|| self.validator())
+    }
+
+    fn is_other_version(&self, object: &Object) -> bool {
+        self.version_so_far().is_some_and(|before| object.validator.as_ref().is_ok_and(|now| *now != before))
+    }
+
     fn plan(&self, probe: &Probe, extent: Option<ByteRange>) -> Plan {
         let left = self.claimed.as_ref().and_then(|claimed| Some((claimed, &claimed.left.as_ref()?.1)));
         let now: Option<Checkpoint> = self.files.as_ref().map(Files::checkpoint_now);
@@ -76,6 +90,7 @@ impl Session {
             extent,
             encoding: probe.encoding.as_deref(),
             source: &self.source(),
+            has_query: self.url.as_url().query().is_some(),
             checkpoint,
             part_length,
             // Of nothing, nothing can be mixed.
@@ -103,7 +118,7 @@ impl Session {
     fn check_head(&self, object: &Object) -> Result<()> {
         let Some(head) = self.object.as_ref().filter(|_| self.files.is_none()) else { return Ok(()) };
         match (&head.validator, &object.validator) {
-            (Ok(of_head), Ok(of_get)) if of_head != of_get => {
+            (Ok(of_head), Ok(of_get)) if of_head.is_other_than(of_get) => {
                 let message = format!("HEAD says {of_head} and GET says {of_get}");
                 Err(Error::new(ErrorKind::Changed, message)
                     .at(&self.url)
@@ -130,6 +145,7 @@ impl Session {
     async fn replace_files(&mut self, identity: Identity, reserve: u64) -> Result<()> {
         // The old ones are closed first; their lock stays with the claim.
         self.files = None;
+        self.unproven = false;
         let request = self.request.clone();
         let mut claimed = self.claimed.take();
         let made = blocking(move || {
@@ -148,11 +164,32 @@ impl Session {
         Ok(())
     }
 
-    /// Opens what an earlier run left, unless it is open. A turn, where it comes to something else.
+    /// Opens what an earlier run left, unless it is open, and has it proved, if it has to be. A turn, where it
+    /// comes to something else.
     async fn resume(&mut self, probe: &Probe, other_url: bool) -> Result<Option<Turn>> {
-        if self.files.is_some() {
-            return Ok(None);
+        if self.files.is_none() {
+            self.files = Some(self.reopen().await?);
+            self.unproven = other_url;
         }
+        let files = self.files.as_ref().expect("files are open");
+        if self.unproven {
+            let fetcher = self.fetcher(probe, &files.identity);
+            let proof = self.unless_cancelled(async { Ok(prove_same(&fetcher, files).await) }).await?;
+            match proof {
+                // The proof is owed until it is there: what is open now is not to be mixed with.
+                Err(fault) => return Ok(Some(Turn::Look(fault))),
+                Ok(true) => self.unproven = false,
+                Ok(false) => {
+                    let extent = files.identity.extent();
+                    self.start_over(Mismatch::ObjectChanged)?;
+                    self.make_files(probe, extent).await?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn reopen(&mut self) -> Result<Files> {
         let mut claimed = self.claimed.take().expect("there is a checkpoint to resume from");
         let (claimed, files) = blocking(move || {
             let files = Files::reopen(&mut claimed);
@@ -160,25 +197,10 @@ impl Session {
         })
         .await;
         self.claimed = Some(claimed);
-        let files = files?
-            .ok_or_else(|| Error::new(ErrorKind::Local, Mismatch::PartFileGone.to_string()).at(&self.url))?;
-        let fetcher = self.fetcher(probe, &files.identity);
-        let proof = if other_url {
-            self.unless_cancelled(async { Ok(prove_same(&fetcher, &files).await) }).await?
-        } else {
-            Ok(true)
-        };
-        let extent = files.identity.extent();
+        let gone = || Error::new(ErrorKind::Local, Mismatch::PartFileGone.to_string()).at(&self.url);
+        let files = files?.ok_or_else(gone)?;
         self.seen.extend(files.identity.validator.clone().map(|validator| (files.identity.total, validator)));
-        self.files = Some(files);
-        match proof {
-            Ok(true) => Ok(None),
-            Ok(false) => {
-                self.start_over(Mismatch::ObjectChanged)?;
-                self.make_files(probe, extent).await.map(|()| None)
-            }
-            Err(fault) => Ok(Some(Turn::Look(fault))),
-        }
+        Ok(files)
     }
 
     fn fetcher(&self, probe: &Probe, identity: &Identity) -> Fetcher {
@@ -229,6 +251,7 @@ impl Session {
             Answer::Whole(body) => (body, probe.object),
             Answer::Part(_) => self.unless_cancelled(self.looker().whole()).await?.into_whole()?,
         };
+        self.looker().expect_credible(self.version_so_far().as_ref(), &object)?;
         if let Some(before) = &self.object {
             self.looker().expect_consistent(before, &object)?;
         }

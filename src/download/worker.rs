@@ -123,22 +123,22 @@ impl Worker {
         let Some(mut filling) = self.claim().await? else { return Ok(()) };
         loop {
             self.shared.control.running().await;
+            if filling.window.space() == 0 && !self.advance(&mut filling).await? {
+                return Ok(());
+            }
             let from = filling.window.position();
-            let done: Result<(), Fault> = match self.fetch(&mut filling, body.take()).await {
+            let fault = match self.fetch(&mut filling, body.take()).await {
                 Ok(Reached::LeaseEnd) => return Ok(()),
+                Ok(Reached::Pause) => continue,
                 Ok(Reached::BodyEnd) if filling.window.position() > from => continue,
                 // An answer without a byte is as good as none.
-                Ok(Reached::BodyEnd) => Err(Fault::Cut("an empty answer".to_owned())),
-                Ok(Reached::Pause) => continue,
-                Err(Halt::Fault(fault)) => Err(fault),
+                Ok(Reached::BodyEnd) => Fault::Cut("an empty answer".to_owned()),
+                Err(Halt::Fault(fault)) => fault,
                 Err(halt) => return Err(halt),
             };
-            if let Err(fault) = done {
-                let segment = filling.next;
-                let progressed = filling.window.position() > from;
-                let ask = |worker, reply| Message::Failed { worker, segment, progressed, fault, reply };
-                sleep(self.ask(ask).await?).await;
-            }
+            let (segment, progressed) = (filling.next, filling.window.position() > from);
+            let ask = |worker, reply| Message::Failed { worker, segment, progressed, fault, reply };
+            sleep(self.ask(ask).await?).await;
         }
     }
 
@@ -159,18 +159,10 @@ impl Worker {
                 () = &mut paused => return Ok(Reached::Pause),
                 chunk = body.chunk() => chunk?,
             };
-            let Some(mut bytes) = chunk else {
-                return if filling.window.space() > 0 {
-                    Ok(Reached::BodyEnd)
-                } else {
-                    self.advance(filling).await
-                };
-            };
+            let Some(mut bytes) = chunk else { return Ok(Reached::BodyEnd) };
             self.meter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             while !bytes.is_empty() {
-                if filling.window.space() == 0
-                    && let Reached::LeaseEnd = self.advance(filling).await?
-                {
+                if filling.window.space() == 0 && !self.advance(filling).await? {
                     return Ok(Reached::LeaseEnd);
                 }
                 let fits = usize::try_from(filling.window.space()).unwrap_or(usize::MAX).min(bytes.len());
@@ -183,12 +175,13 @@ impl Worker {
         }
     }
 
-    /// From a full window to the next of the lease.
-    async fn advance(&mut self, filling: &mut Filling) -> Result<Reached, Halt> {
+    /// From a full window to the next of the lease; `false` at its end.
+    async fn advance(&mut self, filling: &mut Filling) -> Result<bool, Halt> {
         self.window_segments = filling.next_size(self.window_segments, self.shared.segments);
-        let Some(next) = self.claim().await? else { return Ok(Reached::LeaseEnd) };
-        *filling = next;
-        Ok(Reached::BodyEnd)
+        let next = self.claim().await?;
+        let more = next.is_some();
+        next.into_iter().for_each(|next| *filling = next);
+        Ok(more)
     }
 
     /// Claims the next segments of the lease and opens a window on them. `None` at the end of the lease.

@@ -113,6 +113,8 @@ pub(crate) struct Body {
     answer: Response,
     /// Where in the object the next byte is.
     position: u64,
+    /// Content-Length says that nothing follows the bytes that are wanted.
+    ends_there: bool,
     /// Bytes still to come; `None` where only the end of the body tells.
     left: Option<u64>,
     timeout: Duration,
@@ -124,9 +126,19 @@ pub(crate) struct Body {
 impl Body {
     pub(crate) fn new(answer: Response, position: u64, length: Option<u64>, client: &Client) -> Self {
         let traffic = Arc::clone(client.traffic());
+        let ends_there = length.is_some() && headers::content_length(answer.headers()) == length;
         let open = OpenAnswer::new(&traffic);
         let pace = Pace::default();
-        Self { answer, position, left: length, timeout: client.timeout(), pace, traffic, _open: open }
+        Self {
+            answer,
+            position,
+            left: length,
+            ends_there,
+            timeout: client.timeout(),
+            pace,
+            traffic,
+            _open: open,
+        }
     }
 
     /// Where in the object the next byte is.
@@ -162,9 +174,9 @@ impl Body {
     }
 
     /// Reads the end of a body whose bytes are all here, so that the connection can be used again. Only where
-    /// that costs no wait: Content-Length says that nothing follows.
+    /// that costs no wait.
     async fn reach_end(&mut self) {
-        if headers::content_length(self.answer.headers()).is_some() {
+        if self.ends_there {
             // An error here is one of the connection's, and the bytes are whole.
             let _ = self.answer.chunk().await;
         }

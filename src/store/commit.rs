@@ -90,7 +90,7 @@ impl CheckpointFile {
                 Slot::Invalid => {}
             }
         }
-        if let (Found::Unreadable, Some(version)) = (&found, newer) {
+        if let Some(version) = newer {
             let message = format!("the checkpoint has format {version}, of a newer haul");
             let hint = "use that haul, or start over with --restart";
             return Err(Error::new(ErrorKind::Local, message).at(self.path.display()).hint(hint));

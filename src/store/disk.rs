@@ -52,7 +52,10 @@ impl Folder for DiskFolder {
     fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>> {
         match sys::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => Entry::File { inode: stat.st_ino },
+                FileType::RegularFile => Entry::File {
+                    inode: stat.st_ino,
+                    length: u64::try_from(stat.st_size).unwrap_or_default(),
+                },
                 FileType::Directory => Entry::Folder,
                 FileType::Symlink => Entry::Symlink,
                 _ => Entry::Other,

@@ -30,7 +30,7 @@ pub enum Durability {
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
-    File { inode: u64 },
+    File { inode: u64, length: u64 },
     Folder,
     Symlink,
     Other,

@@ -35,11 +35,15 @@ pub enum Writing {
 pub(crate) struct PartFile {
     path: PathBuf,
     medium: Arc<dyn Medium>,
+    /// What the file is long; `None` where it grows.
+    length: Option<u64>,
     /// `None`: there is no choice, writes are positioned.
     trial: Option<Arc<Mutex<Trial>>>,
     /// Start → end of the windows that are open: each byte has at most one writer.
-    windows: Arc<Mutex<BTreeMap<u64, u64>>>,
+    windows: Mutex<Windows>,
 }
+
+type Windows = Arc<Mutex<BTreeMap<u64, u64>>>;
 
 impl PartFile {
     /// A new file with `length` bytes reserved. A disk that is too small is an error here, before a byte is
@@ -76,7 +80,7 @@ impl PartFile {
             }
             Err(error) => return Err(failed(error)),
         };
-        Ok(Self { trial: maps.then(Arc::default), ..Self::streamed(path, medium) })
+        Ok(Self { length: Some(length), trial: maps.then(Arc::default), ..Self::streamed(path, medium) })
     }
 
     /// The file of an earlier run; `None` where it is not of that length.
@@ -91,12 +95,16 @@ impl PartFile {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => false,
             Err(error) => return Err(Error::io(path, &format!("reserve {length} bytes"), error)),
         };
-        Ok(Some(Self { trial: maps.then(Arc::default), ..Self::streamed(path, medium) }))
+        Ok(Some(Self {
+            length: Some(length),
+            trial: maps.then(Arc::default),
+            ..Self::streamed(path, medium)
+        }))
     }
 
     /// A file that grows as bytes come: for objects whose length nobody knows.
     pub(crate) fn streamed(path: &Path, medium: Arc<dyn Medium>) -> Self {
-        Self { path: path.to_owned(), medium, trial: None, windows: Arc::default() }
+        Self { path: path.to_owned(), medium, length: None, trial: None, windows: Mutex::default() }
     }
 
     /// Tries a map on the first pages: file systems differ in what they can do.
@@ -120,9 +128,16 @@ impl PartFile {
         self.medium.inode().map_err(|error| self.failed("read the part file", error))
     }
 
+    /// Says that no window is written any more. One may still be on its way to a worker that is gone: nothing
+    /// will be written to it.
+    pub(crate) fn abandon_windows(&self) {
+        *lock(&self.windows) = Arc::default();
+    }
+
     /// Opens a window on bytes that nobody else is writing. May wait for the disk.
     pub(crate) fn window(&self, range: ByteRange) -> Result<Window> {
-        let guard = WindowGuard::take(&self.windows, range).ok_or_else(|| {
+        self.check_length()?;
+        let guard = WindowGuard::take(&lock(&self.windows), range).ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("bytes {range} have two writers")).at(self.path.display())
         })?;
         let began = Instant::now();
@@ -162,15 +177,20 @@ impl PartFile {
         self.medium.sync_data().map_err(|error| self.failed("make the data durable", error))
     }
 
-    /// Fails where someone else has cut the file meanwhile.
+    /// Fails where someone else has cut the file meanwhile: positioned writes would make it long again.
+    pub(crate) fn check_length(&self) -> Result<()> {
+        self.length.map_or(Ok(()), |length| self.expect_length(length))
+    }
+
     pub(crate) fn expect_length(&self, length: u64) -> Result<()> {
         match self.medium.len().map_err(|error| self.failed("read the part file", error))? {
             found if found == length => Ok(()),
-            found => {
-                Err(Error::new(ErrorKind::Local, format!("the part file has {found} bytes, not {length}"))
-                    .at(self.path.display())
-                    .hint("somebody else changed it; run the same command again"))
-            }
+            found => Err(Error::new(
+                ErrorKind::Local,
+                format!("somebody else changed the part file: it has {found} bytes, not {length}"),
+            )
+            .at(self.path.display())
+            .hint("run the same command again")),
         }
     }
 
@@ -244,13 +264,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Marks a window as open for as long as it lives.
 struct WindowGuard {
-    windows: Arc<Mutex<BTreeMap<u64, u64>>>,
+    windows: Windows,
     start: u64,
 }
 
 impl WindowGuard {
     /// `None` where any of the bytes has a writer already.
-    fn take(windows: &Arc<Mutex<BTreeMap<u64, u64>>>, range: ByteRange) -> Option<Self> {
+    fn take(windows: &Windows, range: ByteRange) -> Option<Self> {
         let mut open = lock(windows);
         let overlaps = open.range(..range.end).next_back().is_some_and(|(_, end)| *end > range.start);
         (!overlaps).then(|| {
