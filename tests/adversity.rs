@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "files of the test's own")]
 
 use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -113,4 +115,25 @@ fn h65_a_part_file_that_somebody_cuts_in_mid_run_does_not_get_the_name() {
     });
     // 7 where no window was open on what was cut; else the kernel ends the process (docs/guarantees.md).
     assert_ne!(said.code, 0, "{said}");
+}
+
+#[test]
+fn h13_an_answer_that_is_longer_than_asked_and_then_silent_holds_nobody() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/f", listener.local_addr().expect("its address"));
+    let env = TestEnv::part(OBJECT, 0, 100_000);
+    let running = env.spawn(&["-j", "1", "-s", "64K", "--range", "0-99999", &url]);
+    let (mut client, _) = listener.accept().expect("haul connects");
+    let mut request = [0; 4096];
+    assert!(client.read(&mut request).expect("a request") > 0);
+    let total = OBJECT.len;
+    let head = format!(
+        "HTTP/1.1 206 Partial Content\r\nETag: \"v\"\r\nContent-Length: 200000\r\n\
+         Content-Range: bytes 0-199999/{total}\r\n\r\n"
+    );
+    client.write_all(head.as_bytes()).expect("haul reads");
+    // What was asked for, and no more of what was announced, while the connection stays open.
+    client.write_all(&OBJECT.slice(0, 100_000)).expect("haul reads");
+    running.wait().expect(0);
+    drop(client);
 }

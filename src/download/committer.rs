@@ -229,3 +229,103 @@ async fn join(syncing: &mut Option<Syncing>) -> Result<Durable> {
     *syncing = None;
     done
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+    use crate::range::Segments;
+    use crate::store::checkpoint::{Checkpoint, Identity};
+    use crate::store::commit::Found;
+    use crate::store::fake::{Did, FakeFolder, FakeMedium, Faulty};
+    use std::path::Path;
+
+    const SEGMENT: u64 = 64 << 10;
+
+    fn checkpoint(landed: usize) -> Checkpoint {
+        let mut ledger = Ledger::new(Segments::new(4 * SEGMENT, SEGMENT).unwrap());
+        (0..landed).for_each(|index| ledger.land(index, 9));
+        let (validator, encoding, source) = (None, None, "http://h/x".to_owned());
+        let identity = Identity {
+            total: 4 * SEGMENT,
+            start: 0,
+            end: 4 * SEGMENT,
+            validator,
+            encoding,
+            source,
+            inode: 7,
+        };
+        Checkpoint { identity, ledger, saved_at: 0 }
+    }
+
+    fn snapshot(landed: usize) -> Snapshot {
+        Snapshot(Arc::new(checkpoint(landed)))
+    }
+
+    struct Bench {
+        data: Arc<FakeMedium>,
+        slots: Arc<FakeMedium>,
+        committer: Committer,
+        troubles: mpsc::Receiver<Trouble>,
+    }
+
+    fn bench() -> Bench {
+        let (data, slots) = (FakeMedium::unsupporting(&[]), FakeMedium::unsupporting(&[]));
+        let part =
+            PartFile::reserve(&FakeFolder, Path::new("/t/x.part"), Arc::clone(&data) as _, 4 * SEGMENT);
+        let file = CheckpointFile::start(Path::new("/t/x.part.ckpt"), Arc::clone(&slots) as _, checkpoint(0));
+        let (committer, troubles) =
+            Committer::spawn(file.unwrap(), Arc::new(part.unwrap()), Durability::PowerCut);
+        Bench { data, slots, committer, troubles }
+    }
+
+    /// How many segments the slots claim, read anew.
+    fn claimed(slots: &FakeMedium) -> usize {
+        let again = FakeMedium::with_bytes(slots.bytes());
+        match CheckpointFile::read(Path::new("/t/x.part.ckpt"), again).unwrap().1 {
+            Found::Checkpoint(checkpoint) => checkpoint.ledger.complete().count(),
+            Found::Unreadable => panic!("unreadable"),
+        }
+    }
+
+    fn soon() -> LastCommit {
+        LastCommit::Hard { deadline: Instant::now() + Duration::from_secs(60) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_published_last_is_there_after_the_close() {
+        for last in [LastCommit::Soft, soon()] {
+            let bench = bench();
+            bench.committer.publish(snapshot(1));
+            bench.committer.publish(snapshot(3));
+            bench.committer.close(last).await.1.map_err(|_| ()).unwrap();
+            assert_eq!(claimed(&bench.slots), 3);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h50_a_sync_that_fails_is_told_and_no_hard_commit_follows() {
+        let mut bench = bench();
+        bench.data.fail(Faulty::Sync, std::io::ErrorKind::Other);
+        let before = bench.slots.did();
+        bench.committer.publish(snapshot(2));
+        let trouble = bench.troubles.recv().await.unwrap();
+        assert!(matches!(trouble, Trouble::Sync { durable: None, .. }));
+        // The disk is well again, and says nothing of what it lost.
+        bench.data.heal();
+        bench.committer.publish(snapshot(0));
+        bench.committer.close(LastCommit::Soft).await.1.map_err(|_| ()).unwrap();
+        let syncs = |did: &[Did]| did.iter().filter(|did| **did == Did::Sync).count();
+        assert_eq!(syncs(&bench.slots.did()), syncs(&before), "a hard commit syncs its slot");
+        assert_eq!(claimed(&bench.slots), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h50_the_sync_of_the_last_commit_is_heard() {
+        let bench = bench();
+        bench.data.fail(Faulty::Sync, std::io::ErrorKind::Other);
+        bench.committer.publish(snapshot(2));
+        let (_, closed) = bench.committer.close(soon()).await;
+        assert!(matches!(closed, Err(Trouble::Sync { .. })));
+    }
+}

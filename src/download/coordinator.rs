@@ -33,6 +33,8 @@ use crate::scheduler::{Scheduler, StealTerms, WorkerId};
 const LEAST_SPAN: u64 = 2 << 20;
 /// Nothing is taken from a lease that ends within this many seconds: a request costs round trips.
 const LEAST_STEAL_SECONDS: f64 = 0.2;
+/// Nothing is taken from a lease whose request is younger.
+const STEAL_AGE: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(50);
 /// How long the past counts in a worker's rate.
 const RATE_MEMORY: Duration = Duration::from_secs(1);
@@ -110,6 +112,8 @@ fn broken(panic: JoinError) -> Error {
 struct Seen {
     meter: Arc<AtomicU64>,
     rate: Rate,
+    /// When its request began.
+    since: Option<Instant>,
 }
 
 struct Coordinator<'a> {
@@ -287,7 +291,7 @@ impl<'a> Coordinator<'a> {
             // Only a worker that panicked does not listen, and `run` hears of that.
             let _ = reply.send(wait);
         }
-        self.forget_rate(worker);
+        self.begin_anew(worker);
         Ok(None)
     }
 
@@ -325,7 +329,7 @@ impl<'a> Coordinator<'a> {
                 self.idle.push((worker, reply));
                 return;
             }
-            self.forget_rate(worker);
+            self.begin_anew(worker);
             // Only a worker that panicked does not listen, and `run` hears of that.
             let _ = reply.send(Span { body });
         }
@@ -339,12 +343,14 @@ impl<'a> Coordinator<'a> {
             return self.scheduler.lease_up_to(worker, segments.covering(FIRST_SPAN)).is_some();
         }
         let terms = StealTerms { least_seconds: LEAST_STEAL_SECONDS, segment_size: segments.size() };
-        let rates: BTreeMap<WorkerId, f64> =
-            self.seen.iter().filter_map(|(worker, seen)| Some((*worker, seen.rate.per_second()?))).collect();
-        #[expect(clippy::cast_precision_loss, reason = "a mean of at most 256 estimates")]
-        let mean = rates.values().sum::<f64>() / rates.len().max(1) as f64;
-        // One that has just begun is taken to be as fast as the others.
-        let rate = |worker| rates.get(&worker).copied().unwrap_or(mean);
+        // One that has just begun has shown nothing yet: nothing is taken from it.
+        let rate = |worker: WorkerId| {
+            let seen = self
+                .seen
+                .get(&worker)
+                .filter(|seen| seen.since.is_some_and(|since| since.elapsed() > STEAL_AGE));
+            seen.and_then(|seen| seen.rate.per_second()).unwrap_or(f64::INFINITY)
+        };
         self.scheduler
             .lease(worker, self.job.request.jobs)
             .or_else(|| self.scheduler.steal(worker, terms, rate))
@@ -352,9 +358,10 @@ impl<'a> Coordinator<'a> {
     }
 
     /// A worker that begins anew has no rate yet.
-    fn forget_rate(&mut self, worker: WorkerId) {
+    fn begin_anew(&mut self, worker: WorkerId) {
         let seen = self.seen.entry(worker).or_default();
         seen.rate = Rate::starting_at(seen.meter.load(Ordering::Relaxed));
+        seen.since = Some(Instant::now());
     }
 
     fn on_tick(&mut self) -> Result<()> {

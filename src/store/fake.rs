@@ -52,6 +52,11 @@ impl FakeMedium {
         self.faults.lock().unwrap().push((fault, kind));
     }
 
+    /// Nothing fails any more.
+    pub(crate) fn heal(&self) {
+        self.faults.lock().unwrap().clear();
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.bytes.lock().unwrap().clone()
     }

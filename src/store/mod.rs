@@ -12,4 +12,4 @@ mod trial;
 mod window;
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
