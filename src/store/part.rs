@@ -57,24 +57,25 @@ impl PartFile {
         if length == 0 {
             return Ok(Self::streamed(path, medium));
         }
+        // Asked before: a reservation that fails may have taken what there was.
+        let free = folder.free_space().ok();
         let failed = |error: io::Error| {
             let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
             let said = Error::io(path, &format!("reserve {length} bytes"), error);
-            let free = folder.free_space().ok().filter(|_| full);
-            match free {
+            match free.filter(|_| full) {
                 Some(free) => {
                     said.hint(format!("{free} bytes are free: make room, or choose another folder with -d"))
                 }
                 None => said,
             }
         };
+        if free.is_some_and(|free| free < length) {
+            return Err(failed(io::ErrorKind::StorageFull.into()));
+        }
         let maps = match medium.allocate(length) {
             Ok(()) => Self::can_map(medium.as_ref(), length).map_err(failed)?,
             // Without reserved blocks a map could meet a full disk at any page (H55).
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                if folder.free_space().is_ok_and(|free| free < length) {
-                    return Err(failed(io::ErrorKind::StorageFull.into()));
-                }
                 medium.set_len(length).map_err(failed)?;
                 false
             }
