@@ -137,3 +137,11 @@ fn h13_an_answer_that_is_longer_than_asked_and_then_silent_holds_nobody() {
     running.wait().expect(0);
     drop(client);
 }
+
+#[test]
+fn a_part_that_begins_where_a_stream_ends_is_outside_the_object() {
+    let content = Content::new(3, 100);
+    let server = serve(Resource::new(content).no_ranges().chunked());
+    TestEnv::new(&[]).run(&with(&["--range", "100-", &server.url("/f")])).expect(4).says("outside");
+    TestEnv::part(content, 99, 100).run(&with(&["--range", "99-", &server.url("/f")])).expect(0);
+}

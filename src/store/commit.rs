@@ -290,4 +290,18 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Local);
         assert!(error.to_string().contains("newer"), "{error}");
     }
+
+    #[test]
+    fn h63_a_newer_slot_beside_an_older_one_is_not_overwritten() {
+        let medium = FakeMedium::unsupporting(&[]);
+        started(&medium).soft(&snapshot(1)).unwrap();
+        for slot in [0, medium.bytes().len() / 2] {
+            let mut mixed = medium.bytes();
+            mixed[slot + 8] = 9;
+            assert!(
+                CheckpointFile::read(Path::new("/t/c"), FakeMedium::with_bytes(mixed)).is_err(),
+                "{slot}"
+            );
+        }
+    }
 }
