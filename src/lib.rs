@@ -2,7 +2,7 @@
 //!
 //! An object is split into fixed `bytes=a-b` segments. A pool of workers fetches runs of them, each request
 //! pinned to one version with `If-Match` and each answer checked before a byte of it is used. The bytes go
-//! through memory-mapped windows into a preallocated `NAME.part`; `NAME.part.ckpt` records the complete
+//! through memory-mapped windows, or by positioned writes where those are cheaper, into a preallocated `NAME.part`; `NAME.part.ckpt` records the complete
 //! segments, so that a download that was interrupted fetches only what is missing. `NAME` appears when every
 //! segment is in place and on the disk, and not before.
 //!

@@ -233,34 +233,9 @@ async fn join(syncing: &mut Option<Syncing>) -> Result<Durable> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Ledger;
-    use crate::range::Segments;
-    use crate::store::checkpoint::{Checkpoint, Identity};
     use crate::store::commit::Found;
-    use crate::store::fake::{Did, FakeFolder, FakeMedium, Faulty};
+    use crate::store::fake::{Did, FakeFolder, FakeMedium, Faulty, SEGMENT, checkpoint, snapshot};
     use std::path::Path;
-
-    const SEGMENT: u64 = 64 << 10;
-
-    fn checkpoint(landed: usize) -> Checkpoint {
-        let mut ledger = Ledger::new(Segments::new(4 * SEGMENT, SEGMENT).unwrap());
-        (0..landed).for_each(|index| ledger.land(index, 9));
-        let (validator, encoding, source) = (None, None, "http://h/x".to_owned());
-        let identity = Identity {
-            total: 4 * SEGMENT,
-            start: 0,
-            end: 4 * SEGMENT,
-            validator,
-            encoding,
-            source,
-            inode: 7,
-        };
-        Checkpoint { identity, ledger, saved_at: 0 }
-    }
-
-    fn snapshot(landed: usize) -> Snapshot {
-        Snapshot(Arc::new(checkpoint(landed)))
-    }
 
     struct Bench {
         data: Arc<FakeMedium>,

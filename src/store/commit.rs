@@ -163,32 +163,8 @@ impl CheckpointFile {
 
 #[cfg(test)]
 mod tests {
-    use super::super::checkpoint::Identity;
-    use super::super::fake::{Did, FakeFolder, FakeMedium, Faulty};
+    use super::super::fake::{Did, FakeFolder, FakeMedium, Faulty, SEGMENT, checkpoint, snapshot};
     use super::*;
-    use crate::ledger::Ledger;
-    use crate::range::Segments;
-
-    const SEGMENT: u64 = 64 << 10;
-
-    fn checkpoint(landed: usize) -> Checkpoint {
-        let mut ledger = Ledger::new(Segments::new(4 * SEGMENT, SEGMENT).unwrap());
-        (0..landed).for_each(|index| ledger.land(index, 9));
-        let identity = Identity {
-            total: 4 * SEGMENT,
-            start: 0,
-            end: 4 * SEGMENT,
-            validator: None,
-            encoding: None,
-            source: "http://h/x".into(),
-            inode: 7,
-        };
-        Checkpoint { identity, ledger, saved_at: 0 }
-    }
-
-    fn snapshot(landed: usize) -> Snapshot {
-        Snapshot(Arc::new(checkpoint(landed)))
-    }
 
     fn part(medium: &Arc<FakeMedium>) -> PartFile {
         PartFile::reserve(&FakeFolder, Path::new("/t/x.part"), Arc::clone(medium) as _, 4 * SEGMENT).unwrap()

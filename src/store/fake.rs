@@ -5,8 +5,11 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 
+use super::checkpoint::{Checkpoint, Identity};
+use super::commit::Snapshot;
 use super::medium::{Entry, Folder, Map, Medium, Replace};
-use crate::range::ByteRange;
+use crate::ledger::Ledger;
+use crate::range::{ByteRange, Segments};
 
 /// What can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +163,24 @@ impl Drop for FakeMap {
         let start = usize::try_from(self.offset).unwrap();
         self.bytes.lock().unwrap()[start..start + self.map.len()].copy_from_slice(&self.map);
     }
+}
+
+/// The length of a segment of [`checkpoint`].
+pub(crate) const SEGMENT: u64 = 64 << 10;
+
+/// The checkpoint of a download of four segments, the first few of which have landed.
+pub(crate) fn checkpoint(landed: usize) -> Checkpoint {
+    let mut ledger = Ledger::new(Segments::new(4 * SEGMENT, SEGMENT).unwrap());
+    (0..landed).for_each(|index| ledger.land(index, 9));
+    let (validator, encoding, source) = (None, None, "http://h/x".to_owned());
+    let identity =
+        Identity { total: 4 * SEGMENT, start: 0, end: 4 * SEGMENT, validator, encoding, source, inode: 7 };
+    Checkpoint { identity, ledger, saved_at: 0 }
+}
+
+/// The same as a snapshot.
+pub(crate) fn snapshot(landed: usize) -> Snapshot {
+    Snapshot(Arc::new(checkpoint(landed)))
 }
 
 /// A folder without a file in it, and with room for everything.
