@@ -104,6 +104,11 @@ impl Object {
             && lengths.is_some_and(|(one, two)| one != two)
     }
 
+    /// Whether its validator will be strong enough when it has aged a little (H03).
+    pub(crate) fn is_too_fresh(&self) -> bool {
+        self.validator == Err(NoValidator::TooFresh)
+    }
+
     /// Two objects are the same iff length and validator are. Without a validator nothing is the same.
     pub(crate) fn is_same(&self, length: u64, validator: &Validator) -> bool {
         self.length == Some(length) && self.validator.as_ref() == Ok(validator)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::request::{Download, Existing, OnChange, Output, Request};
+use super::tuning::Tuning;
 use crate::error::{Error, ErrorKind, Result};
 use crate::range::{MAX_LENGTH, Part, Segments};
 use crate::store::medium::Durability;
@@ -74,6 +75,7 @@ impl DownloadBuilder {
             max_size: None,
             ignore_checkpoint: false,
             allow_unvalidated: false,
+            tuning: Tuning::default(),
         };
         Self { url, head_url: None, headers: Vec::new(), request }
     }
@@ -278,6 +280,14 @@ impl DownloadBuilder {
     /// ```
     pub fn allow_unvalidated(mut self) -> Self {
         self.request.allow_unvalidated = true;
+        self
+    }
+
+    /// Runs the engine in a smaller world.
+    #[cfg(test)]
+    #[expect(dead_code, reason = "for the suites that are to come")]
+    pub(crate) fn tuning(mut self, tuning: Tuning) -> Self {
+        self.request.tuning = tuning;
         self
     }
 

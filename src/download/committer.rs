@@ -11,13 +11,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::blocking::{blocking, joined};
+use super::tuning::Tuning;
 use crate::error::{Error, Result};
 use crate::store::commit::{CheckpointFile, Durable, Snapshot};
 use crate::store::medium::Durability;
 use crate::store::part::PartFile;
 
-const SOFT_INTERVAL: Duration = Duration::from_millis(50);
-const HARD_INTERVAL: Duration = Duration::from_secs(1);
 /// Large bitmaps are written less often: this much time more for a MiB of them.
 const SOFT_INTERVAL_PER_MIB: Duration = Duration::from_millis(15);
 
@@ -52,11 +51,12 @@ impl Committer {
         file: CheckpointFile,
         part: Arc<PartFile>,
         durability: Durability,
+        tuning: Tuning,
     ) -> (Self, mpsc::Receiver<Trouble>) {
         let (snapshots, seen) = watch::channel(None);
         let (close, closing) = oneshot::channel();
         let mib = u32::try_from(file.slot_size() >> 20).unwrap_or(u32::MAX);
-        let soft_interval = SOFT_INTERVAL + SOFT_INTERVAL_PER_MIB * mib;
+        let soft_interval = tuning.soft_interval + SOFT_INTERVAL_PER_MIB * mib;
         let (trouble, troubles) = mpsc::channel(1);
         let keeper = Keeper {
             file: Some(file),
@@ -67,6 +67,7 @@ impl Committer {
             durable: None,
             trouble,
             soft_interval,
+            hard_interval: tuning.hard_interval,
             soft_due: Instant::now(),
         };
         let task = tokio::spawn(keeper.run(closing));
@@ -98,6 +99,7 @@ struct Keeper {
     durable: Option<Snapshot>,
     trouble: mpsc::Sender<Trouble>,
     soft_interval: Duration,
+    hard_interval: Duration,
     soft_due: Instant,
 }
 
@@ -109,7 +111,7 @@ impl Keeper {
         mut closing: oneshot::Receiver<LastCommit>,
     ) -> (Option<CheckpointFile>, Result<(), Trouble>) {
         let mut syncing: Option<Syncing> = None;
-        let mut hard_due = Instant::now() + HARD_INTERVAL;
+        let mut hard_due = Instant::now() + self.hard_interval;
         let mut pending = false;
         let last = loop {
             let unsynced =
@@ -128,7 +130,7 @@ impl Keeper {
                     self.soft().await
                 }
                 synced = join(&mut syncing) => {
-                    hard_due = Instant::now() + HARD_INTERVAL;
+                    hard_due = Instant::now() + self.hard_interval;
                     self.harden(synced).await
                 }
                 () = sleep_until(hard_due), if unsynced && syncing.is_none() => {
@@ -250,7 +252,7 @@ mod tests {
             PartFile::reserve(&FakeFolder, Path::new("/t/x.part"), Arc::clone(&data) as _, 4 * SEGMENT);
         let file = CheckpointFile::start(Path::new("/t/x.part.ckpt"), Arc::clone(&slots) as _, checkpoint(0));
         let (committer, troubles) =
-            Committer::spawn(file.unwrap(), Arc::new(part.unwrap()), Durability::PowerCut);
+            Committer::spawn(file.unwrap(), Arc::new(part.unwrap()), Durability::PowerCut, Tuning::default());
         Bench { data, slots, committer, troubles }
     }
 

@@ -17,7 +17,7 @@ use super::committer::{Committer, LastCommit, Trouble};
 use super::control::Control;
 use super::failures::{Failure, Failures};
 use super::files::Files;
-use super::look::{FIRST_SPAN, refuse_long_wait};
+use super::look::refuse_long_wait;
 use super::progress::{Phase, Rate};
 use super::reporter::Reporter;
 use super::request::Request;
@@ -26,20 +26,11 @@ use super::worker::{Message, Shared, Span, Worker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Traffic;
 use crate::http::fetch::{Body, Fetcher};
-use crate::http::retry::{Fault, Stage, Verdict, backoff, verdict};
+use crate::http::retry::{Fault, Stage, Verdict, verdict};
 use crate::scheduler::{Scheduler, StealTerms, WorkerId};
 
-/// Fewer bytes are not worth a request of their own while there is a choice.
-const LEAST_SPAN: u64 = 2 << 20;
-/// Nothing is taken from a lease that ends within this many seconds: a request costs round trips.
-const LEAST_STEAL_SECONDS: f64 = 0.2;
-/// Nothing is taken from a lease whose request is younger.
-const STEAL_AGE: Duration = Duration::from_millis(500);
-const TICK: Duration = Duration::from_millis(50);
 /// How long the past counts in a worker's rate.
 const RATE_MEMORY: Duration = Duration::from_secs(1);
-/// After this long without a throttle one more request is tried.
-const THROTTLE_MEMORY: Duration = Duration::from_secs(10);
 /// A signal's last commit may take this long to reach the disk; the process has promised to end within 2 s.
 const LAST_COMMIT: Duration = Duration::from_millis(1500);
 
@@ -152,12 +143,16 @@ impl<'a> Coordinator<'a> {
             base: files.identity.start,
             control: job.control.clone(),
         });
-        let least_span = usize::try_from(LEAST_SPAN / segments.size()).unwrap_or(1);
+        let least_span = usize::try_from(job.request.tuning.least_span / segments.size()).unwrap_or(1);
         let (outbox, inbox) = mpsc::channel(4 * job.request.jobs);
         let (committer, troubles) = match files.checkpoint.take() {
             Some(file) => {
-                let (committer, troubles) =
-                    Committer::spawn(file, Arc::clone(&files.part), job.request.durability);
+                let (committer, troubles) = Committer::spawn(
+                    file,
+                    Arc::clone(&files.part),
+                    job.request.durability,
+                    job.request.tuning,
+                );
                 (Some(committer), troubles)
             }
             None => (None, mpsc::channel(1).1),
@@ -185,7 +180,7 @@ impl<'a> Coordinator<'a> {
 
     async fn run(&mut self) -> Result<Turn> {
         let mut claims = verify(&self.files.ledger, &self.files.part);
-        let mut ticks = interval(TICK);
+        let mut ticks = interval(self.job.request.tuning.tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         (0..self.job.request.jobs).for_each(|worker| self.hire(worker));
         while !self.files.ledger.is_whole() {
@@ -267,7 +262,7 @@ impl<'a> Coordinator<'a> {
         reply: oneshot::Sender<Duration>,
     ) -> Result<Option<Turn>> {
         let Failure { before, others_go_on } = self.failures.note(segment, progressed);
-        let mut wait = backoff(before + 1, fastrand::f64());
+        let mut wait = self.job.request.tuning.backoff.after(before + 1, fastrand::f64());
         match verdict(&fault, Stage::Fetching, before) {
             Verdict::Retry => {}
             Verdict::Throttle(asked) => wait = self.throttle(asked, wait, &fault)?,
@@ -338,17 +333,18 @@ impl<'a> Coordinator<'a> {
     /// Leases missing segments to the worker, or what another would be long at; the probe's answer goes to the
     /// first missing ones. Whether there was any.
     fn lease(&mut self, worker: WorkerId, probed: bool) -> bool {
-        let segments = self.files.ledger.segments();
+        let (segments, tuning) = (self.files.ledger.segments(), self.job.request.tuning);
         if probed {
-            return self.scheduler.lease_up_to(worker, segments.covering(FIRST_SPAN)).is_some();
+            return self.scheduler.lease_up_to(worker, segments.covering(tuning.first_span)).is_some();
         }
-        let terms = StealTerms { least_seconds: LEAST_STEAL_SECONDS, segment_size: segments.size() };
+        let least_seconds = tuning.least_steal.as_secs_f64();
+        let terms = StealTerms { least_seconds, segment_size: segments.size() };
         // One that has just begun has shown nothing yet: nothing is taken from it.
         let rate = |worker: WorkerId| {
             let seen = self
                 .seen
                 .get(&worker)
-                .filter(|seen| seen.since.is_some_and(|since| since.elapsed() > STEAL_AGE));
+                .filter(|seen| seen.since.is_some_and(|since| since.elapsed() > tuning.steal_age));
             seen.and_then(|seen| seen.rate.per_second()).unwrap_or(f64::INFINITY)
         };
         self.scheduler
@@ -372,7 +368,8 @@ impl<'a> Coordinator<'a> {
         for seen in self.seen.values_mut() {
             seen.rate.update(seen.meter.load(Ordering::Relaxed), elapsed, RATE_MEMORY);
         }
-        if self.limit < self.job.request.jobs && now - self.limited > THROTTLE_MEMORY {
+        if self.limit < self.job.request.jobs && now - self.limited > self.job.request.tuning.throttle_memory
+        {
             self.set_limit(self.limit + 1);
         }
         self.dispatch();

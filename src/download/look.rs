@@ -8,14 +8,11 @@ use super::reporter::Reporter;
 use super::request::Request;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Client;
-use crate::http::probe::{self, Probe, wait_for_strength};
-use crate::http::retry::{Fault, Stage, Verdict, backoff, verdict};
+use crate::http::probe::{self, Probe};
+use crate::http::retry::{Fault, Stage, Verdict, verdict};
 use crate::object::{Object, Validator};
 use crate::range::{ByteRange, Part};
 use crate::url::SafeUrl;
-
-/// How much the first request asks for: its bytes count, and the length is not known yet.
-pub(crate) const FIRST_SPAN: u64 = 8 << 20;
 
 /// Asks the origin, on behalf of one download.
 pub(crate) struct Looker<'a> {
@@ -36,14 +33,12 @@ impl Looker<'_> {
         let mut waited = false;
         loop {
             match self.ask_for(range).await {
-                Ok(probe) => match wait_for_strength(&probe.object) {
-                    // Two seconds later the same date proves what it does not prove now (H03).
-                    Some(wait) if !waited && !self.request.allow_unvalidated => {
-                        waited = true;
-                        sleep(wait).await;
-                    }
-                    _ => return Ok(probe),
-                },
+                // A little later the same date proves what it does not prove now (H03).
+                Ok(probe) if probe.object.is_too_fresh() && !waited && !self.request.allow_unvalidated => {
+                    waited = true;
+                    sleep(self.request.tuning.settle).await;
+                }
+                Ok(probe) => return Ok(probe),
                 // The object has become shorter than what is missing of it: see what it is now.
                 Err(Refusal::Unsatisfiable) if range.start > self.first_byte() => {
                     range = ByteRange::new(self.first_byte(), self.first_byte() + 1);
@@ -146,7 +141,7 @@ impl Looker<'_> {
 
     /// Waits as long as the fault asks for; fails where there is no use in asking again.
     async fn pause_after(&self, fault: &Fault, failures: &mut u32) -> Result<(), Refusal> {
-        let wait = backoff(*failures + 1, fastrand::f64());
+        let wait = self.request.tuning.backoff.after(*failures + 1, fastrand::f64());
         let wait = match verdict(fault, Stage::Probing, *failures) {
             Verdict::Retry => wait,
             Verdict::Throttle(asked) => self.throttled(asked.map_or(wait, |asked| asked.max(wait)), fault)?,

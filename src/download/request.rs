@@ -10,6 +10,7 @@ use super::builder::DownloadBuilder;
 use super::handle::Handle;
 use super::inspect::{self, Offer};
 use super::report::Report;
+use super::tuning::Tuning;
 use crate::error::Result;
 use crate::http::client::ClientOptions;
 use crate::range::Part;
@@ -98,6 +99,7 @@ pub(crate) struct Request {
     pub(crate) max_size: Option<u64>,
     pub(crate) ignore_checkpoint: bool,
     pub(crate) allow_unvalidated: bool,
+    pub(crate) tuning: Tuning,
 }
 
 impl Request {
@@ -107,6 +109,7 @@ impl Request {
             timeout: self.timeout,
             custom: self.headers.clone(),
             idle_connections: self.jobs,
+            drip_time: self.tuning.drip_time,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::coordinator::Turn;
 use super::event::Event;
 use super::files::Files;
 use super::finish::finish;
-use super::look::{FIRST_SPAN, Looker};
+use super::look::Looker;
 use super::progress::Phase;
 use super::report::{Mode, Outcome, Report};
 use super::reporter::Reporter;
@@ -19,7 +19,7 @@ use super::target::{Claimed, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Client;
 use crate::http::probe::Probe;
-use crate::http::retry::{Fault, backoff};
+use crate::http::retry::Fault;
 use crate::object::{Object, Validator};
 use crate::plan::{Mismatch, StreamReason};
 use crate::range::{ByteRange, Part};
@@ -30,8 +30,8 @@ use crate::url::SafeUrl;
 const MOST_RESTARTS: u32 = 3;
 /// The most looks at an object that stays the same and of which nothing comes.
 const MOST_LOOKS: u32 = 3;
-/// Bytes that have to come between looks for them not to be looks in a row.
-const LOOK_PROGRESS: u64 = 8 * FIRST_SPAN;
+/// First spans that have to come between looks for them not to be looks in a row.
+const LOOK_PROGRESS: u64 = 8;
 
 /// A download under way.
 pub(super) struct Session {
@@ -186,6 +186,7 @@ impl Session {
     /// The first bytes of the object that are still to be fetched: as many as one probe asks for, and no more
     /// than are missing in a row.
     fn first_missing(&self) -> ByteRange {
+        let first_span = self.request.tuning.first_span;
         let left = self.claimed.as_ref().and_then(|claimed| claimed.left.as_ref());
         let known = match (&self.files, left) {
             (Some(files), _) => Some((&files.identity, &files.ledger)),
@@ -198,12 +199,12 @@ impl Session {
                 let missing = run.map_or(ByteRange::new(0, 1), |run| ledger.segments().bytes(&run));
                 missing.offset(identity.start)
             }
-            (None, Part::From(start)) => ByteRange::new(start, start.saturating_add(FIRST_SPAN)),
+            (None, Part::From(start)) => ByteRange::new(start, start.saturating_add(first_span)),
             (None, Part::Span(range)) => range,
             // The length is wanted: where the last bytes are is not known yet.
             (None, Part::Last(_)) => ByteRange::new(0, 1),
         };
-        ByteRange::new(missing.start, missing.end.min(missing.start.saturating_add(FIRST_SPAN)))
+        ByteRange::new(missing.start, missing.end.min(missing.start.saturating_add(first_span)))
     }
 
     /// What was fetched before is of no use: is that a reason to stop, or only to say so?
@@ -232,7 +233,11 @@ impl Session {
     async fn judge_look(&mut self, fault: &Fault) -> Result<Option<String>> {
         let in_place = self.files.as_ref().map_or(0, |files| files.ledger.bytes());
         // What a look brings by itself is no sign that ranges can be had.
-        let count = if in_place > self.looks.1 + LOOK_PROGRESS { 1 } else { self.looks.0 + 1 };
+        let count = if in_place > self.looks.1 + LOOK_PROGRESS * self.request.tuning.first_span {
+            1
+        } else {
+            self.looks.0 + 1
+        };
         self.looks = (count, if count == 1 { in_place } else { self.looks.1 });
         // The probe, which has no pin, was answered: it may be the pin that the signature does not cover.
         self.unpinned |= count > 1 && matches!(fault, Fault::Status { code: 403, .. });
@@ -244,7 +249,7 @@ impl Session {
                 _ => failed(ErrorKind::Network),
             };
         }
-        let wait = backoff(count, fastrand::f64());
+        let wait = self.request.tuning.backoff.after(count, fastrand::f64());
         self.reporter.retry(None, fault.to_string(), wait);
         self.unless_cancelled(async {
             sleep(wait).await;

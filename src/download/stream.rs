@@ -10,7 +10,7 @@ use super::progress::Phase;
 use super::request::OnChange;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::fetch::Body;
-use crate::http::retry::{Fault, Stage, Verdict, backoff, verdict};
+use crate::http::retry::{Fault, Stage, Verdict, verdict};
 use crate::object::Object;
 use crate::plan::Mismatch;
 use crate::range::{ByteRange, Part};
@@ -93,7 +93,7 @@ impl Stream<'_> {
     }
 
     async fn pause_after(&self, fault: &Fault, failures: u32) -> Result<()> {
-        let wait = backoff(failures + 1, fastrand::f64());
+        let wait = self.looker.request.tuning.backoff.after(failures + 1, fastrand::f64());
         let gave_up = |kind| Error::new(kind, fault.to_string()).at(self.looker.url);
         let wait = match verdict(fault, Stage::Fetching, failures) {
             Verdict::Stop(kind) => return Err(gave_up(kind)),

@@ -24,6 +24,8 @@ pub(crate) struct ClientOptions {
     /// Sent to the origin of the original URL alone.
     pub(crate) custom: HeaderMap,
     pub(crate) idle_connections: usize,
+    /// An answer below [`DRIP_RATE`](super::fetch::DRIP_RATE) for this long counts as stalled.
+    pub(crate) drip_time: Duration,
 }
 
 /// What went over the wire. Counters only: nothing is decided by them.
@@ -107,6 +109,10 @@ impl Client {
     /// The longest time without a byte.
     pub(crate) fn timeout(&self) -> Duration {
         self.options.timeout
+    }
+
+    pub(crate) fn drip_time(&self) -> Duration {
+        self.options.drip_time
     }
 
     /// Sends one request and follows its redirects. Gives the first answer that is none, and its URL.

@@ -15,9 +15,8 @@ use crate::object::Validator;
 use crate::range::ByteRange;
 use crate::url::SafeUrl;
 
-/// A request slower than this for [`DRIP_TIME`] counts as stalled (H44).
-const DRIP_RATE: u64 = 1 << 10;
-const DRIP_TIME: Duration = Duration::from_secs(30);
+/// A request slower than this, in bytes per second, counts as stalled (H44).
+pub(crate) const DRIP_RATE: u64 = 1 << 10;
 
 /// What every ranged answer has to agree with.
 #[derive(Clone, Debug)]
@@ -128,7 +127,7 @@ impl Body {
         let traffic = Arc::clone(client.traffic());
         let ends_there = length.is_some() && headers::content_length(answer.headers()) == length;
         let open = OpenAnswer::new(&traffic);
-        let pace = Pace::default();
+        let pace = Pace::new(client.drip_time());
         Self {
             answer,
             position,
@@ -184,21 +183,27 @@ impl Body {
 }
 
 /// Tells a drip from a stream: time spent waiting for the server, not for our own disk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pace {
+    /// How long a drip may last.
+    patience: Duration,
     waited: Duration,
     bytes: u64,
 }
 
 impl Pace {
+    fn new(patience: Duration) -> Self {
+        Self { patience, waited: Duration::ZERO, bytes: 0 }
+    }
+
     fn note(&mut self, waited: Duration, bytes: u64) -> Result<(), Fault> {
         self.waited += waited;
         self.bytes += bytes;
-        if self.waited < DRIP_TIME {
+        if self.waited < self.patience {
             return Ok(());
         }
-        let drips = self.bytes < DRIP_RATE * self.waited.as_secs();
-        *self = Self::default();
+        let drips = u128::from(self.bytes) * 1000 < u128::from(DRIP_RATE) * self.waited.as_millis();
+        *self = Self::new(self.patience);
         if drips { Err(Fault::Drip) } else { Ok(()) }
     }
 }
@@ -326,7 +331,7 @@ mod tests {
     #[test]
     fn h44_a_drip_is_not_a_stream() {
         let second = Duration::from_secs(1);
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(Duration::from_secs(30));
         let drip: Vec<_> = (0..30).map(|_| pace.note(second, DRIP_RATE - 1)).collect();
         assert_eq!(drip.last(), Some(&Err(Fault::Drip)));
         assert!(drip[..29].iter().all(Result::is_ok));

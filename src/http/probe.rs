@@ -1,7 +1,5 @@
 //! The first look at an object: a ranged GET whose bytes count (H33, H34).
 
-use std::time::Duration;
-
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Method, Response};
 
@@ -11,7 +9,7 @@ use super::fetch::{Body, partial};
 use super::headers::{self, STRONG_AGE};
 use super::retry::Fault;
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{NoValidator, Object};
+use crate::object::Object;
 use crate::range::{ByteRange, MAX_LENGTH};
 use crate::url::{SafeUrl, printable};
 
@@ -134,10 +132,4 @@ fn found(
 fn object(url: SafeUrl, length: Option<u64>, head: &HeaderMap) -> Object {
     let (validator, age) = headers::validator(head);
     Object { url, length, validator, fresh: age.is_some_and(|age| age < STRONG_AGE) }
-}
-
-/// How long until a Last-Modified that was too fresh is strong, at the most (H03).
-pub(crate) fn wait_for_strength(object: &Object) -> Option<Duration> {
-    // One second more than the rule: Date has whole seconds.
-    matches!(object.validator, Err(NoValidator::TooFresh)).then_some(STRONG_AGE + Duration::from_secs(1))
 }

@@ -125,15 +125,20 @@ fn on_status(code: u16, retry_after: Option<Duration>, stage: Stage) -> Verdict 
     }
 }
 
-const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+/// How long to wait before a request is repeated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backoff {
+    pub(crate) first: Duration,
+    pub(crate) longest: Duration,
+}
 
-/// How long to wait after `failures` (≥ 1) in a row: doubling from 0.25 s to 10 s, the upper half of it by
-/// `dice` in `0.0..1.0`, so that workers that fail together do not return together.
-pub(crate) fn backoff(failures: u32, dice: f64) -> Duration {
-    let doubled =
-        FIRST_BACKOFF.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
-    doubled.min(LONGEST_BACKOFF).mul_f64(dice.clamp(0.0, 1.0).midpoint(1.0))
+impl Backoff {
+    /// The wait after `failures` (≥ 1) in a row: doubling from the first to the longest, the upper half of it by
+    /// `dice` in `0.0..1.0`, so that workers that fail together do not return together.
+    pub(crate) fn after(self, failures: u32, dice: f64) -> Duration {
+        let doublings = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.first.saturating_mul(doublings).min(self.longest).mul_f64(dice.clamp(0.0, 1.0).midpoint(1.0))
+    }
 }
 
 #[cfg(test)]
@@ -191,9 +196,10 @@ mod tests {
     proptest! {
         #[test]
         fn h25_backoff_doubles_within_bounds(failures in 1..1000_u32, dice in 0.0..1.0_f64) {
-            let wait = backoff(failures, dice);
-            prop_assert!(wait >= FIRST_BACKOFF / 2 && wait <= LONGEST_BACKOFF);
-            prop_assert!(backoff(failures + 1, dice) >= wait);
+            let backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(10) };
+            let wait = backoff.after(failures, dice);
+            prop_assert!(wait >= backoff.first / 2 && wait <= backoff.longest);
+            prop_assert!(backoff.after(failures + 1, dice) >= wait);
         }
     }
 }
