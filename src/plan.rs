@@ -135,7 +135,9 @@ pub(crate) fn stream_reason(
 fn mismatch(facts: &Facts<'_>, checkpoint: &Checkpoint, extent: ByteRange) -> Option<Mismatch> {
     let identity = &checkpoint.identity;
     let Some(validator) = &identity.validator else {
-        return Some(Mismatch::Unproven);
+        // A total of 0 is a stream's: what it left says nothing of its object.
+        let changed = identity.total != 0 && facts.object.length != Some(identity.total);
+        return Some(if changed { Mismatch::ObjectChanged } else { Mismatch::Unproven });
     };
     if !facts.object.is_same(identity.total, validator) || identity.encoding.as_deref() != facts.encoding {
         return Some(Mismatch::ObjectChanged);
@@ -243,6 +245,12 @@ mod tests {
         saved.identity.validator = None;
         let allowed = Facts { allow_unvalidated: true, ..facts(&object, Some(&saved)) };
         assert_eq!(instead(&allowed), Mismatch::Unproven);
+        saved.identity.total += 1;
+        let longer = Facts { allow_unvalidated: true, ..facts(&object, Some(&saved)) };
+        assert_eq!(instead(&longer), Mismatch::ObjectChanged, "its length proves that");
+        saved.identity.total = 0;
+        let stream = Facts { allow_unvalidated: true, ..facts(&object, Some(&saved)) };
+        assert_eq!(instead(&stream), Mismatch::Unproven, "a stream's checkpoint says nothing of its object");
     }
 
     #[test]

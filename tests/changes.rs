@@ -175,3 +175,44 @@ fn h04_an_etag_as_young_as_its_object_is_looked_at_once_more_at_the_end() {
     run(&server, &[OLD], &[]).expect(0);
     assert_eq!(server.log().last().and_then(|seen| seen.range), Some((0, 0)));
 }
+
+#[test]
+fn h05_without_a_validator_the_length_still_tells_of_a_change() {
+    let grown = Content::new(2, OLD.len + 1);
+    let bare = |content| Version::new(content).etag(None).last_modified(None);
+    let growing = || {
+        let resource = Resource::new(OLD).no_etag().no_last_modified();
+        serve(resource.then_version(When::Nth(2), bare(grown)))
+    };
+    let allowed = ["--allow-unvalidated"];
+    let said = run(&growing(), &[grown], &allowed).expect(0);
+    assert_eq!(said.all("restart").len(), 1, "{said}");
+    run(&growing(), &[], &[&allowed[..], &["--on-change", "fail"]].concat()).expect(5);
+}
+
+#[test]
+fn h05_an_unvalidated_object_that_is_refused_in_mid_run_is_not_started_over_for_ever() {
+    let bare = Resource::new(OLD).no_etag().no_last_modified();
+    let server =
+        serve((0..40).fold(bare, |bare, nth| bare.fault(When::Nth(2 * nth + 1), Fault::Status(404))));
+    let said = run(&server, &[OLD], &["--allow-unvalidated"]);
+    assert!([0, 4, 5].contains(&said.code), "{said}");
+    assert!(server.requests() < 60, "{}", server.requests());
+}
+
+#[test]
+fn h33_a_head_alone_discards_nothing() {
+    let server = serve(Resource::new(OLD).rate(MIB));
+    let env = TestEnv::new(&[OLD]);
+    let url = server.url("/f");
+    let args = ["-j", "4", "-s", "64K", "--json", &url];
+    let running = env.spawn(&args);
+    running.wait_for_bytes(4 * MIB);
+    running.kill9();
+    let held = env.status().bytes();
+    let lying = Server::start([("/head", Resource::new(NEW))]);
+    env.run(&[&args[..], &["--head-url", &lying.url("/head")]].concat()).expect(5).says("HEAD says");
+    assert!(env.status().bytes() >= held, "what is there is kept");
+    server.replace("/f", Resource::new(OLD));
+    env.run(&args).expect(0);
+}

@@ -167,3 +167,16 @@ fn h35_an_empty_object_is_an_empty_file_however_it_is_said() {
         },
     );
 }
+
+#[test]
+fn h25_the_longest_wait_is_for_waits_that_were_asked_for() {
+    let cut = |status: u16, after: &str| {
+        let header = vec![("Retry-After".to_owned(), after.to_owned())];
+        let resource = Resource::new(OBJECT).no_ranges().fault(When::Nth(0), Fault::CutAfter(MIB));
+        resource.fault(When::Nth(1), Fault::StatusWith(status, header))
+    };
+    run(cut(500, "9"), &["--max-wait", "0s"]);
+    let server = serve(cut(503, "9"));
+    let said = TestEnv::new(&[OBJECT]).run(&["--max-wait", "8s", &server.url("/f")]).expect(3);
+    said.says("come back in 9 s");
+}

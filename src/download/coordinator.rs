@@ -17,10 +17,10 @@ use super::committer::{Committer, LastCommit, Trouble};
 use super::control::Control;
 use super::failures::{Failure, Failures};
 use super::files::Files;
-use super::look::refuse_long_wait;
 use super::progress::{Phase, Rate};
 use super::reporter::Reporter;
 use super::request::Request;
+use super::throttle::Throttle;
 use super::verify::{Judged, verify};
 use super::worker::{Message, Shared, Span, Worker};
 use crate::error::{Error, ErrorKind, Result};
@@ -122,12 +122,7 @@ struct Coordinator<'a> {
     /// Held for new workers; also keeps the inbox open.
     outbox: mpsc::Sender<Message>,
     failures: Failures,
-    /// Requests at once, at the moment.
-    limit: usize,
-    /// When the limit changed last.
-    limited: Instant,
-    /// The origin asked to be left alone until then.
-    pause: Option<Instant>,
+    throttle: Throttle,
     /// There is something new to commit.
     dirty: bool,
     ticked: Instant,
@@ -159,7 +154,7 @@ impl<'a> Coordinator<'a> {
         };
         Self {
             scheduler: Scheduler::new(files.ledger.complete().clear_runs(), least_span),
-            limit: job.request.jobs,
+            throttle: Throttle::new(job.request.jobs, job.request.tuning.throttle_memory, Instant::now()),
             job,
             files,
             shared,
@@ -171,8 +166,6 @@ impl<'a> Coordinator<'a> {
             inbox,
             outbox,
             failures: Failures::default(),
-            limited: Instant::now(),
-            pause: None,
             dirty: false,
             ticked: Instant::now(),
         }
@@ -262,50 +255,35 @@ impl<'a> Coordinator<'a> {
         reply: oneshot::Sender<Duration>,
     ) -> Result<Option<Turn>> {
         let Failure { before, others_go_on } = self.failures.note(segment, progressed);
-        let mut wait = self.job.request.tuning.backoff.after(before + 1, fastrand::f64());
-        match verdict(&fault, Stage::Fetching, before) {
-            Verdict::Retry => {}
-            Verdict::Throttle(asked) => wait = self.throttle(asked, wait, &fault)?,
+        let wait_after = |asked| self.job.request.wait_after(&fault, before, asked);
+        let wait = match verdict(&fault, Stage::Fetching, before) {
+            Verdict::Retry => wait_after(None)?,
+            Verdict::Throttle(asked) => {
+                let wait = wait_after(asked)?;
+                self.throttle.back_off(wait, Instant::now());
+                wait
+            }
             Verdict::Probe => return Ok(Some(Turn::Look(fault))),
             Verdict::Degrade => return Ok(Some(Turn::Stream(fault.to_string()))),
             Verdict::Stop(kind) => return Err(self.gave_up(kind, &fault)),
-        }
+        };
         if before >= self.job.request.retries {
-            if !others_go_on || self.limit == 1 {
+            // The server may take others and not this one: it wants fewer connections (H47).
+            if !others_go_on || !self.throttle.give_one_up(Instant::now()) {
                 return Err(self.gave_up(ErrorKind::Network, &fault));
             }
-            // The server takes others and not this one: it may want fewer connections (H47).
             self.failures.forget(segment);
-            self.set_limit(self.limit - 1);
         }
         // Whatever went wrong here, the origin may have asked to be left alone.
-        wait = self.pause.map_or(wait, |pause| wait.max(pause - Instant::now()));
+        let wait = wait.max(self.throttle.pause_left(Instant::now()));
         self.job.reporter.retry(Some(segment), fault.to_string(), wait);
         // With more at work than the limit allows this one lets go: its reply is dropped.
-        if self.scheduler.leased() <= self.limit {
+        if self.scheduler.leased() <= self.throttle.limit() {
             // Only a worker that panicked does not listen, and `run` hears of that.
             let _ = reply.send(wait);
         }
         self.begin_anew(worker);
         Ok(None)
-    }
-
-    /// The origin wants less of us: everyone waits, and fewer go on (H20).
-    fn throttle(&mut self, asked: Option<Duration>, backoff: Duration, fault: &Fault) -> Result<Duration> {
-        let wait = asked.map_or(backoff, |asked| asked.max(backoff));
-        refuse_long_wait(wait, self.job.request, fault)?;
-        let until = Instant::now() + wait;
-        // Of workers that are turned away together, one halves for all.
-        if self.pause.is_none_or(|pause| pause < Instant::now()) {
-            self.set_limit((self.limit / 2).max(1));
-        }
-        self.pause = self.pause.max(Some(until));
-        Ok(wait)
-    }
-
-    fn set_limit(&mut self, limit: usize) {
-        self.limit = limit;
-        self.limited = Instant::now();
     }
 
     fn gave_up(&self, kind: ErrorKind, fault: &Fault) -> Error {
@@ -314,10 +292,10 @@ impl<'a> Coordinator<'a> {
 
     /// Gives the idle something to do, as far as there is something and the limit allows.
     fn dispatch(&mut self) {
-        if self.pause.is_some_and(|pause| Instant::now() < pause) {
+        if !self.throttle.pause_left(Instant::now()).is_zero() {
             return;
         }
-        while self.scheduler.leased() < self.limit {
+        while self.scheduler.leased() < self.throttle.limit() {
             let Some((worker, reply)) = self.idle.pop() else { return };
             let body = self.job.first.take();
             if !self.lease(worker, body.is_some()) {
@@ -368,10 +346,7 @@ impl<'a> Coordinator<'a> {
         for seen in self.seen.values_mut() {
             seen.rate.update(seen.meter.load(Ordering::Relaxed), elapsed, RATE_MEMORY);
         }
-        if self.limit < self.job.request.jobs && now - self.limited > self.job.request.tuning.throttle_memory
-        {
-            self.set_limit(self.limit + 1);
-        }
+        self.throttle.recover(now);
         self.dispatch();
         if let Some(committer) = self.committer.as_ref().filter(|_| std::mem::take(&mut self.dirty)) {
             committer.publish(self.files.snapshot());

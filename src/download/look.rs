@@ -141,21 +141,30 @@ impl Looker<'_> {
 
     /// Waits as long as the fault asks for; fails where there is no use in asking again.
     async fn pause_after(&self, fault: &Fault, failures: &mut u32) -> Result<(), Refusal> {
-        let wait = self.request.tuning.backoff.after(*failures + 1, fastrand::f64());
-        let wait = match verdict(fault, Stage::Probing, *failures) {
-            Verdict::Retry => wait,
-            Verdict::Throttle(asked) => self.throttled(asked.map_or(wait, |asked| asked.max(wait)), fault)?,
-            Verdict::Stop(ErrorKind::Refused) if self.again && *failures < REFUSAL_RETRIES => wait,
+        let asked = match verdict(fault, Stage::Probing, *failures) {
+            Verdict::Retry => None,
+            Verdict::Throttle(asked) => asked,
+            Verdict::Stop(ErrorKind::Refused) if self.again && *failures < REFUSAL_RETRIES => None,
             Verdict::Stop(kind) => return Err(Refusal::Final(self.refused(kind, fault))),
             Verdict::Probe => return Err(Refusal::Unsatisfiable),
             Verdict::Degrade => return Err(Refusal::Ranges),
         };
-        if *failures >= self.request.retries {
-            return Err(Refusal::Final(
-                self.error(ErrorKind::Network, fault.to_string()).hint("try again later"),
-            ));
-        }
+        self.wait_after(fault, *failures, asked).await.map_err(Refusal::Final)?;
         *failures += 1;
+        Ok(())
+    }
+
+    /// Waits before a request is repeated that failed `failures` times before; fails when that was often enough.
+    pub(crate) async fn wait_after(
+        &self,
+        fault: &Fault,
+        failures: u32,
+        asked: Option<Duration>,
+    ) -> Result<()> {
+        let wait = self.request.wait_after(fault, failures, asked)?;
+        if failures >= self.request.retries {
+            return Err(self.error(ErrorKind::Network, fault.to_string()).hint("try again later"));
+        }
         self.reporter.retry(None, fault.to_string(), wait);
         sleep(wait).await;
         Ok(())
@@ -167,11 +176,6 @@ impl Looker<'_> {
             Refusal::Final(error) => error,
             Refusal::Unsatisfiable | Refusal::Ranges => self.error(ErrorKind::Network, fault.to_string()),
         }
-    }
-
-    fn throttled(&self, wait: Duration, fault: &Fault) -> Result<Duration, Refusal> {
-        refuse_long_wait(wait, self.request, fault).map_err(Refusal::Final)?;
-        Ok(wait)
     }
 
     fn refused(&self, kind: ErrorKind, fault: &Fault) -> Error {
@@ -198,13 +202,4 @@ enum Refusal {
     /// Ranged answers are wrong.
     Ranges,
     Final(Error),
-}
-
-/// A server that asks for longer than the user allows ends the run at once, with the time to come back.
-pub(crate) fn refuse_long_wait(wait: Duration, request: &Request, fault: &Fault) -> Result<()> {
-    if wait <= request.max_wait {
-        return Ok(());
-    }
-    let hint = format!("come back in {} s, or allow a longer --max-wait", wait.as_secs());
-    Err(Error::new(ErrorKind::Network, fault.to_string()).at(&request.url).hint(hint))
 }

@@ -23,6 +23,7 @@ mod request;
 mod session;
 mod stream;
 mod target;
+mod throttle;
 mod tuning;
 mod turn;
 mod verify;

@@ -11,8 +11,9 @@ use super::handle::Handle;
 use super::inspect::{self, Offer};
 use super::report::Report;
 use super::tuning::Tuning;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::ClientOptions;
+use crate::http::retry::Fault;
 use crate::range::Part;
 use crate::store::medium::Durability;
 use crate::url::SafeUrl;
@@ -111,6 +112,22 @@ impl Request {
             idle_connections: self.jobs,
             drip_time: self.tuning.drip_time,
         }
+    }
+
+    /// How long to wait before a request is repeated that failed `failures` times before; `asked` by a
+    /// Retry-After. A server that asks for longer than the user allows ends the run, with the time to come back.
+    pub(crate) fn wait_after(
+        &self,
+        fault: &Fault,
+        failures: u32,
+        asked: Option<Duration>,
+    ) -> Result<Duration> {
+        let wait = self.tuning.backoff.after(failures + 1, fastrand::f64()).max(asked.unwrap_or_default());
+        if asked.is_none_or(|asked| asked <= self.max_wait) {
+            return Ok(wait);
+        }
+        let hint = format!("come back in {} s, or allow a longer --max-wait", wait.as_secs());
+        Err(Error::new(ErrorKind::Network, fault.to_string()).at(&self.url).hint(hint))
     }
 }
 

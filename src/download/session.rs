@@ -33,6 +33,26 @@ const MOST_LOOKS: u32 = 3;
 /// First spans that have to come between looks for them not to be looks in a row.
 const LOOK_PROGRESS: u64 = 8;
 
+/// Looks in a row that brought nothing.
+#[derive(Debug, Default)]
+struct Looks {
+    count: u32,
+    /// How many bytes were in place at the first of them.
+    in_place: u64,
+}
+
+impl Looks {
+    /// One more; gives how many there are. What a look brings by itself is no sign that ranges can be had: it
+    /// takes more than `progress` bytes to begin anew.
+    fn note(&mut self, in_place: u64, progress: u64) -> u32 {
+        if self.count == 0 || in_place > self.in_place + progress {
+            *self = Self { count: 0, in_place };
+        }
+        self.count += 1;
+        self.count
+    }
+}
+
 /// A download under way.
 pub(super) struct Session {
     pub(super) request: Arc<Request>,
@@ -54,8 +74,7 @@ pub(super) struct Session {
     began: Instant,
     restarts: u32,
     rewrites: u32,
-    /// Looks in a row that brought nothing, and how much was in place at the first.
-    looks: (u32, u64),
+    looks: Looks,
     /// Last, so that it is dropped last: who watches sees the end when the lock on the target is gone.
     pub(super) reporter: Reporter,
 }
@@ -80,7 +99,7 @@ pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Repor
         began: Instant::now(),
         restarts: 0,
         rewrites: 0,
-        looks: (0, 0),
+        looks: Looks::default(),
     };
     let result = session.run().await;
     result.map_err(|error| session.clean_up(error))
@@ -210,11 +229,7 @@ impl Session {
     /// What was fetched before is of no use: is that a reason to stop, or only to say so?
     pub(super) fn start_over(&mut self, why: Mismatch) -> Result<()> {
         let reason = why.to_string();
-        if why != Mismatch::ObjectChanged {
-            self.reporter.note(format!("everything is fetched again: {reason}"));
-            return Ok(());
-        }
-        if self.request.on_change == OnChange::Fail {
+        if why == Mismatch::ObjectChanged && self.request.on_change == OnChange::Fail {
             let error = Error::new(ErrorKind::Changed, reason).at(&self.url);
             return Err(error.hint("use --on-change restart to fetch the new version"));
         }
@@ -224,7 +239,11 @@ impl Session {
             let error = Error::new(ErrorKind::Changed, format!("it changed more than {MOST_RESTARTS} times"));
             return Err(error.at(&self.url).hint("try again when it is at rest"));
         }
-        self.looks = (0, 0);
+        if why != Mismatch::ObjectChanged {
+            self.reporter.note(format!("everything is fetched again: {reason}"));
+            return Ok(());
+        }
+        self.looks = Looks::default();
         self.reporter.event(Event::Restarted { reason });
         Ok(())
     }
@@ -232,13 +251,7 @@ impl Session {
     /// Whether to look again: `None`, after a pause; or to give ranges up, and why.
     async fn judge_look(&mut self, fault: &Fault) -> Result<Option<String>> {
         let in_place = self.files.as_ref().map_or(0, |files| files.ledger.bytes());
-        // What a look brings by itself is no sign that ranges can be had.
-        let count = if in_place > self.looks.1 + LOOK_PROGRESS * self.request.tuning.first_span {
-            1
-        } else {
-            self.looks.0 + 1
-        };
-        self.looks = (count, if count == 1 { in_place } else { self.looks.1 });
+        let count = self.looks.note(in_place, LOOK_PROGRESS * self.request.tuning.first_span);
         // The probe, which has no pin, was answered: it may be the pin that the signature does not cover.
         self.unpinned |= count > 1 && matches!(fault, Fault::Status { code: 403, .. });
         if count > MOST_LOOKS {

@@ -1,11 +1,9 @@
 //! The single stream: one answer, from its first byte to its last. One that is cut short starts over.
 
-use tokio::time::sleep;
-
 use super::control::Control;
 use super::event::Event;
 use super::files::Files;
-use super::look::{Looker, refuse_long_wait};
+use super::look::Looker;
 use super::progress::Phase;
 use super::request::OnChange;
 use crate::error::{Error, ErrorKind, Result};
@@ -93,22 +91,12 @@ impl Stream<'_> {
     }
 
     async fn pause_after(&self, fault: &Fault, failures: u32) -> Result<()> {
-        let wait = self.looker.request.tuning.backoff.after(failures + 1, fastrand::f64());
-        let gave_up = |kind| Error::new(kind, fault.to_string()).at(self.looker.url);
-        let wait = match verdict(fault, Stage::Fetching, failures) {
-            Verdict::Stop(kind) => return Err(gave_up(kind)),
-            Verdict::Throttle(asked) => {
-                let wait = asked.map_or(wait, |asked| asked.max(wait));
-                refuse_long_wait(wait, self.looker.request, fault).map(|()| wait)?
-            }
-            Verdict::Retry | Verdict::Probe | Verdict::Degrade => wait,
+        let asked = match verdict(fault, Stage::Fetching, failures) {
+            Verdict::Stop(kind) => return Err(Error::new(kind, fault.to_string()).at(self.looker.url)),
+            Verdict::Throttle(asked) => asked,
+            Verdict::Retry | Verdict::Probe | Verdict::Degrade => None,
         };
-        if failures >= self.looker.request.retries {
-            return Err(gave_up(ErrorKind::Network).hint("try again later"));
-        }
-        self.looker.reporter.retry(None, fault.to_string(), wait);
-        sleep(wait).await;
-        Ok(())
+        self.looker.wait_after(fault, failures, asked).await
     }
 
     /// Writes what is wanted of one answer.
