@@ -80,6 +80,9 @@ impl Error {
         let said = match error.kind() {
             std::io::ErrorKind::StorageFull => "the disk is full".to_owned(),
             std::io::ErrorKind::QuotaExceeded => "the disk quota is used up".to_owned(),
+            std::io::ErrorKind::FileTooLarge => {
+                "that is longer than the file system or a limit of this process (ulimit -f) allows".to_owned()
+            }
             _ => error.to_string(),
         };
         Self::new(ErrorKind::Local, format!("cannot {doing}: {said}")).at(path.display()).caused_by(error)

@@ -64,3 +64,4 @@ pub use plan::StreamReason;
 pub use range::{ByteRange, Part};
 pub use store::medium::Durability;
 pub use store::part::Writing;
+pub use store::window::catch_bus_errors;

@@ -19,7 +19,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes over SIGINT, SIGTERM, SIGHUP and SIGXFSZ, for the rest of the process.
+    /// Takes over SIGINT, SIGTERM, SIGHUP, SIGXFSZ and SIGBUS, for the rest of the process.
     pub(crate) fn listen() -> io::Result<Self> {
         let (sender, first) = watch::channel(None);
         let interrupt = signal(SignalKind::interrupt())?;
@@ -28,6 +28,8 @@ impl Signals {
         // H54: a file-size limit is then an error (EFBIG) that names the file, and not the end of the process.
         // tokio keeps its handler when the listener is dropped.
         drop(signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?);
+        // H53: so is a part file that someone has truncated.
+        haul::catch_bus_errors();
         tokio::spawn(watch_for(interrupt, terminate, hangup, sender));
         Ok(Self { first })
     }

@@ -102,23 +102,6 @@ struct DiskFile {
     durability: Durability,
 }
 
-impl DiskFile {
-    /// Why populating a map failed: the kernel says EFAULT for all of it.
-    fn why_unpopulated(&self, range: ByteRange) -> io::Result<io::Error> {
-        if self.len()? < range.end {
-            return Ok(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was truncated meanwhile"));
-        }
-        let stat = sys::fstatvfs(&self.file)?;
-        let needed = range.len().div_ceil(stat.f_frsize.max(1));
-        let full = stat.f_bavail < needed;
-        Ok(if full {
-            io::ErrorKind::StorageFull.into()
-        } else {
-            io::Error::from_raw_os_error(Errno::IO.raw_os_error())
-        })
-    }
-}
-
 impl Medium for DiskFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
@@ -151,9 +134,12 @@ impl Medium for DiskFile {
         match window::map(&self.file, range) {
             Ok(map) => Ok(Box::new(map)),
             Err(error) => Err(match Errno::from_io_error(&error) {
-                Some(Errno::FAULT) => self.why_unpopulated(range)?,
-                // No maps on this file system, or no PopulateWrite in this kernel (before 5.14).
-                Some(Errno::NODEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                Some(Errno::FAULT) if self.len()? < range.end => {
+                    io::Error::new(io::ErrorKind::UnexpectedEof, "somebody else truncated it")
+                }
+                // The kernel says EFAULT whatever is wrong with a page: a full disk, a quota, the disk itself.
+                // NODEV: no maps on this file system; INVAL: no PopulateWrite in this kernel (before 5.14).
+                Some(Errno::FAULT | Errno::NODEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                     io::ErrorKind::Unsupported.into()
                 }
                 _ => error,

@@ -2,12 +2,11 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 
 use super::checkpoint::{Checkpoint, Identity};
 use super::commit::Snapshot;
-use super::medium::{Entry, Folder, Map, Medium, Replace};
+use super::medium::{Entry, Folder, Map, Medium, Pages, Replace};
 use crate::ledger::Ledger;
 use crate::range::{ByteRange, Segments};
 
@@ -16,6 +15,8 @@ use crate::range::{ByteRange, Segments};
 pub(crate) enum Faulty {
     Allocate,
     Map,
+    /// A page of a map is gone when it is written.
+    Page,
     Sync,
     Write,
 }
@@ -115,7 +116,8 @@ impl Medium for FakeMedium {
     fn map(&self, range: ByteRange) -> io::Result<Map> {
         self.check(Faulty::Map)?;
         let len = usize::try_from(range.len()).unwrap();
-        Ok(Box::new(FakeMap { bytes: Arc::clone(&self.bytes), offset: range.start, map: vec![0; len] }))
+        let gone = self.check(Faulty::Page).is_err();
+        Ok(Box::new(FakeMap { bytes: Arc::clone(&self.bytes), offset: range.start, map: vec![0; len], gone }))
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -142,26 +144,25 @@ struct FakeMap {
     bytes: Arc<Mutex<Vec<u8>>>,
     offset: u64,
     map: Vec<u8>,
+    gone: bool,
 }
 
-impl Deref for FakeMap {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.map
-    }
-}
-
-impl DerefMut for FakeMap {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.map
+impl Pages for FakeMap {
+    fn write(&mut self, at: usize, bytes: &[u8]) -> bool {
+        if !self.gone {
+            self.map[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        !self.gone
     }
 }
 
 impl Drop for FakeMap {
     fn drop(&mut self) {
         let start = usize::try_from(self.offset).unwrap();
-        self.bytes.lock().unwrap()[start..start + self.map.len()].copy_from_slice(&self.map);
+        // None where the file was truncated meanwhile.
+        if let Some(bytes) = self.bytes.lock().unwrap().get_mut(start..start + self.map.len()) {
+            bytes.copy_from_slice(&self.map);
+        }
     }
 }
 

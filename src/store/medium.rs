@@ -3,13 +3,19 @@
 use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::io;
-use std::ops::DerefMut;
 use std::sync::Arc;
 
 use crate::range::ByteRange;
 
 /// Bytes of a file, mapped for writing. What is written is in the file's pages at once.
-pub(crate) type Map = Box<dyn DerefMut<Target = [u8]> + Send>;
+pub(crate) trait Pages: Send {
+    /// Writes bytes, which must fit, from `at` on. `false` where a page was gone (H53): nothing of them counts, what
+    /// was written before does, and nothing more can be written.
+    fn write(&mut self, at: usize, bytes: &[u8]) -> bool;
+}
+
+/// See [`Pages`].
+pub(crate) type Map = Box<dyn Pages>;
 
 /// What a download is safe against.
 ///
@@ -69,8 +75,9 @@ pub(crate) trait Medium: Send + Sync + Debug {
     fn set_len(&self, len: u64) -> io::Result<()>;
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Maps a page-aligned range with its pages present, so that a full disk or a truncated file is an error
-    /// here and not a signal later (H53). `Unsupported` where the file cannot be mapped.
+    /// Maps a page-aligned range with its pages present, so that a truncated file is an error here and not a
+    /// signal later (H53). `Unsupported` where the file cannot be mapped, or not now: what is wrong then is what a
+    /// positioned write says.
     fn map(&self, range: ByteRange) -> io::Result<Map>;
     /// Makes bytes and length durable. After a failure the bytes written before it must be written again:
     /// a later success says nothing about them (H50).

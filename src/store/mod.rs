@@ -9,7 +9,7 @@ pub(crate) mod disk;
 pub(crate) mod medium;
 pub(crate) mod part;
 mod trial;
-mod window;
+pub(crate) mod window;
 
 #[cfg(test)]
 pub(crate) mod fake;

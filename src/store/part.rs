@@ -142,14 +142,29 @@ impl PartFile {
             Error::new(ErrorKind::Internal, format!("bytes {range} have two writers")).at(self.path.display())
         })?;
         let began = Instant::now();
-        let place = match self.writing() {
-            Writing::Mapped => {
-                Place::Map(self.medium.map(range).map_err(|error| self.failed("write", error))?)
-            }
-            Writing::Positioned => Place::File(Arc::clone(&self.medium)),
+        let map = match self.writing() {
+            Writing::Mapped => self.map(range)?,
+            Writing::Positioned => None,
         };
-        let (trial, spent) = (self.trial.clone(), began.elapsed());
-        Ok(Window { place, range, written: 0, spent, trial, path: self.path.clone(), _guard: guard })
+        Ok(Window {
+            map,
+            medium: Arc::clone(&self.medium),
+            range,
+            written: 0,
+            spent: began.elapsed(),
+            trial: self.trial.clone(),
+            path: self.path.clone(),
+            _guard: guard,
+        })
+    }
+
+    /// `None` where it cannot be mapped just now.
+    fn map(&self, range: ByteRange) -> Result<Option<Map>> {
+        match self.medium.map(range) {
+            Ok(map) => Ok(Some(map)),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+            Err(error) => Err(self.failed("write", error)),
+        }
     }
 
     /// Appends to a streamed file.
@@ -186,12 +201,7 @@ impl PartFile {
     pub(crate) fn expect_length(&self, length: u64) -> Result<()> {
         match self.medium.len().map_err(|error| self.failed("read the part file", error))? {
             found if found == length => Ok(()),
-            found => Err(Error::new(
-                ErrorKind::Local,
-                format!("somebody else changed the part file: it has {found} bytes, not {length}"),
-            )
-            .at(self.path.display())
-            .hint("run the same command again")),
+            found => Err(meddled(&self.path, &format!("it has {found} bytes, not {length}"))),
         }
     }
 
@@ -200,9 +210,16 @@ impl PartFile {
     }
 }
 
+fn meddled(path: &Path, found: &str) -> Error {
+    let message = format!("somebody else changed the part file: {found}");
+    Error::new(ErrorKind::Local, message).at(path.display()).hint("run the same command again")
+}
+
 /// A run of bytes of the part file, filled from its start by one writer.
 pub(crate) struct Window {
-    place: Place,
+    /// `None`: writes are positioned.
+    map: Option<Map>,
+    medium: Arc<dyn Medium>,
     range: ByteRange,
     written: u64,
     /// Time it took to open it and to write.
@@ -210,11 +227,6 @@ pub(crate) struct Window {
     trial: Option<Arc<Mutex<Trial>>>,
     path: PathBuf,
     _guard: WindowGuard,
-}
-
-enum Place {
-    Map(Map),
-    File(Arc<dyn Medium>),
 }
 
 impl Window {
@@ -232,30 +244,29 @@ impl Window {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         debug_assert!(bytes.len() as u64 <= self.space());
         let began = Instant::now();
-        match &mut self.place {
-            Place::Map(map) => {
-                let at = usize::try_from(self.written).expect("a map fits in memory");
-                map[at..at + bytes.len()].copy_from_slice(bytes);
-            }
-            Place::File(medium) => medium
-                .write_all_at(bytes, self.range.start + self.written)
-                .map_err(|error| Error::io(&self.path, "write", error))?,
+        let at = usize::try_from(self.written).expect("a window fits in memory");
+        if !self.map.as_mut().is_some_and(|map| map.write(at, bytes)) {
+            self.write_positioned(bytes)?;
         }
         self.written += bytes.len() as u64;
         self.spent += began.elapsed();
         if let Some(trial) = self.trial.as_ref().filter(|_| self.space() == 0) {
-            lock(trial).note(self.place.writing(), self.range.len(), self.spent);
+            let writing = if self.map.is_some() { Writing::Mapped } else { Writing::Positioned };
+            lock(trial).note(writing, self.range.len(), self.spent);
         }
         Ok(())
     }
-}
 
-impl Place {
-    fn writing(&self) -> Writing {
-        match self {
-            Self::Map(_) => Writing::Mapped,
-            Self::File(_) => Writing::Positioned,
+    fn write_positioned(&mut self, bytes: &[u8]) -> Result<()> {
+        let failed = |error| Error::io(&self.path, "write", error);
+        if self.map.take().is_some() {
+            // A page is gone. This write says what is wrong, but would make a truncated file long again.
+            let found = self.medium.len().map_err(failed)?;
+            if found < self.range.end {
+                return Err(meddled(&self.path, &format!("it was truncated to {found} bytes")));
+            }
         }
+        self.medium.write_all_at(bytes, self.range.start + self.written).map_err(failed)
     }
 }
 
@@ -316,6 +327,24 @@ mod tests {
             assert_eq!(&medium.bytes()[64 << 10..(64 << 10) + 6], b"abcdef");
             assert_eq!(medium.bytes().len() as u64, LEN);
         }
+    }
+
+    #[test]
+    fn h53_where_a_page_is_gone_a_positioned_write_says_why() {
+        let medium = FakeMedium::failing(Faulty::Page, io::ErrorKind::Other);
+        let part = reserved(&medium).unwrap();
+        let open = |start| part.window(ByteRange::new(start, start + (64 << 10))).unwrap();
+        let (mut first, mut second, mut third) = (open(0), open(64 << 10), open(128 << 10));
+        first.write(b"abc").unwrap();
+        first.write(b"def").unwrap();
+        drop(first);
+        assert_eq!(&medium.bytes()[..6], b"abcdef", "nothing was wrong, after all");
+        medium.fail(Faulty::Write, io::ErrorKind::StorageFull);
+        let error = second.write(b"abc").unwrap_err();
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+        medium.set_len(100).unwrap();
+        let error = third.write(b"abc").unwrap_err();
+        assert!(error.to_string().contains("somebody else"), "{error}");
     }
 
     #[test]

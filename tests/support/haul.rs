@@ -34,6 +34,8 @@ pub struct TestEnv {
     dir: TempDir,
     target: String,
     versions: Vec<Vec<u8>>,
+    /// What runs the command, with the command and its arguments after it.
+    through: Vec<String>,
 }
 
 /// Serves one resource under `/f`.
@@ -64,7 +66,12 @@ impl TestEnv {
 
     fn parts(versions: Vec<Vec<u8>>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder can be made");
-        Self { dir, target: "f".to_owned(), versions }
+        Self { dir, target: "f".to_owned(), versions, through: Vec::new() }
+    }
+
+    /// Has the command run by another one, which ends up as it.
+    pub fn through(self, command: &[&str]) -> Self {
+        Self { through: command.iter().map(|&word| word.to_owned()).collect(), ..self }
     }
 
     /// Expects another target, relative to the folder.
@@ -143,8 +150,10 @@ impl TestEnv {
 
     /// The command, in the folder, with nothing of our environment.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_haul"));
-        command.args(args).current_dir(self.dir.path()).env_clear().stdin(Stdio::null());
+        let haul = env!("CARGO_BIN_EXE_haul").to_owned();
+        let mut words = self.through.iter().chain([&haul]);
+        let mut command = Command::new(words.next().expect("at least haul"));
+        command.args(words).args(args).current_dir(self.dir.path()).env_clear().stdin(Stdio::null());
         command
     }
 
