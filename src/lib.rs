@@ -54,6 +54,11 @@ mod scheduler;
 mod store;
 mod url;
 
+/// The test suite's server, for tests of what only this crate can see.
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
+
 pub use download::{
     Controller, Download, DownloadBuilder, Event, Events, Existing, Handle, Mode, Offer, OnChange, Outcome,
     Partial, Phase, Progress, Remains, Report,

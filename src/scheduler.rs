@@ -100,13 +100,13 @@ impl Scheduler {
         Some(Claim { segments: lease.claimed.clone(), lease_end: lease.end })
     }
 
-    /// The worker is gone: what it had not landed is missing again.
-    pub(crate) fn release(&mut self, worker: WorkerId, landed: impl Fn(usize) -> bool) {
-        if let Some(lease) = self.leases.remove(&worker) {
-            let missing: Vec<usize> =
-                (lease.claimed.start..lease.end).filter(|index| !landed(*index)).collect();
-            missing.into_iter().for_each(|index| self.put_back(index..index + 1));
-        }
+    /// The worker is gone: what it had not landed is missing again. Gives the first of that.
+    pub(crate) fn release(&mut self, worker: WorkerId, landed: impl Fn(usize) -> bool) -> Option<usize> {
+        let lease = self.leases.remove(&worker)?;
+        let mut missing = (lease.claimed.start..lease.end).filter(|index| !landed(*index)).peekable();
+        let first = missing.peek().copied();
+        missing.for_each(|index| self.put_back(index..index + 1));
+        first
     }
 
     /// These segments are missing again, and nobody's.

@@ -3,14 +3,14 @@
 //! Workers talk to it by message and nothing else changes its state, so that every decision is taken in one
 //! order. The decisions themselves are in [`scheduler`](crate::scheduler) and [`retry`](crate::http::retry).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::committer::{Committer, LastCommit, Trouble};
@@ -94,10 +94,6 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
     }
 }
 
-fn broken(panic: JoinError) -> Error {
-    Error::new(ErrorKind::Internal, "a worker panicked").caused_by(panic)
-}
-
 /// What is known of a worker.
 #[derive(Debug, Default)]
 struct Seen {
@@ -116,6 +112,8 @@ struct Coordinator<'a> {
     troubles: mpsc::Receiver<Trouble>,
     scheduler: Scheduler,
     workers: JoinSet<()>,
+    /// Who works in which task.
+    tasks: HashMap<task::Id, WorkerId>,
     seen: BTreeMap<WorkerId, Seen>,
     idle: Vec<(WorkerId, oneshot::Sender<Span>)>,
     inbox: mpsc::Receiver<Message>,
@@ -161,6 +159,7 @@ impl<'a> Coordinator<'a> {
             committer,
             troubles,
             workers: JoinSet::new(),
+            tasks: HashMap::new(),
             seen: BTreeMap::new(),
             idle: Vec::new(),
             inbox,
@@ -180,7 +179,7 @@ impl<'a> Coordinator<'a> {
             let ended = tokio::select! {
                 Some(message) = self.inbox.recv() => self.on_message(message)?,
                 Some(judged) = claims.next() => self.on_claim(judged)?,
-                Some(Err(panic)) = self.workers.join_next() => return Err(broken(panic)),
+                Some(Err(panic)) = self.workers.join_next() => self.on_panic(panic)?,
                 Some(trouble) = self.troubles.recv() => Some(self.on_trouble(trouble)?),
                 _ = ticks.tick() => {
                     self.on_tick()?;
@@ -198,7 +197,8 @@ impl<'a> Coordinator<'a> {
         let seen = self.seen.entry(worker).or_default();
         let (meter, outbox) = (Arc::clone(&seen.meter), self.outbox.clone());
         let hired = Worker::new(worker, Arc::clone(&self.shared), outbox, meter);
-        self.workers.spawn(hired.run());
+        let task = self.workers.spawn(hired.run());
+        self.tasks.insert(task.id(), worker);
     }
 
     fn on_message(&mut self, message: Message) -> Result<Option<Turn>> {
@@ -211,7 +211,7 @@ impl<'a> Coordinator<'a> {
                 self.dispatch();
             }
             Message::Claim { worker, most, reply } => {
-                // Only a worker that panicked does not listen, and `run` hears of that.
+                // Only a worker that panicked does not listen, and `on_panic` hears of that.
                 let _ = reply.send(self.scheduler.claim(worker, most));
             }
             Message::Landed { first, crcs } => self.on_landed(first, &crcs),
@@ -279,10 +279,33 @@ impl<'a> Coordinator<'a> {
         self.job.reporter.retry(Some(segment), fault.to_string(), wait);
         // With more at work than the limit allows this one lets go: its reply is dropped.
         if self.scheduler.leased() <= self.throttle.limit() {
-            // Only a worker that panicked does not listen, and `run` hears of that.
+            // Only a worker that panicked does not listen, and `on_panic` hears of that.
             let _ = reply.send(wait);
         }
         self.begin_anew(worker);
+        Ok(None)
+    }
+
+    /// A worker that panics costs its segment, no more, and another takes its place (H67). One segment that
+    /// brings down worker after worker ends the run.
+    fn on_panic(&mut self, panic: JoinError) -> Result<Option<Turn>> {
+        // What it had told still counts, and none of that is asked for again.
+        while let Ok(message) = self.inbox.try_recv() {
+            let ended = self.on_message(message)?;
+            if ended.is_some() {
+                return Ok(ended);
+            }
+        }
+        let ledger = &self.files.ledger;
+        let worker = self.tasks.remove(&panic.id()).expect("every task is a worker's");
+        let segment = self.scheduler.release(worker, |index| ledger.complete().get(index));
+        let once_more =
+            |segment: &usize| self.failures.note(*segment, false).before < self.job.request.retries;
+        let Some(segment) = segment.filter(once_more) else {
+            return Err(Error::new(ErrorKind::Internal, "a worker panicked").caused_by(panic));
+        };
+        self.job.reporter.retry(Some(segment), "a worker panicked".to_owned(), Duration::ZERO);
+        self.hire(worker);
         Ok(None)
     }
 
@@ -303,7 +326,7 @@ impl<'a> Coordinator<'a> {
                 return;
             }
             self.begin_anew(worker);
-            // Only a worker that panicked does not listen, and `run` hears of that.
+            // Only a worker that panicked does not listen, and `on_panic` hears of that.
             let _ = reply.send(Span { body });
         }
     }
@@ -383,3 +406,7 @@ impl<'a> Coordinator<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "coordinator_tests.rs"]
+mod tests;

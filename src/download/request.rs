@@ -148,6 +148,12 @@ impl Download {
         Self(request)
     }
 
+    /// The request alone.
+    #[cfg(test)]
+    pub(super) fn into_request(self) -> Arc<Request> {
+        self.0
+    }
+
     /// Begins to describe a download of `url`, which must be http or https.
     ///
     /// ```

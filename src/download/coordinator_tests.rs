@@ -1,0 +1,395 @@
+//! A transfer whose medium panics, waits, or cancels, at a moment that the test chose.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::{Condvar, LazyLock, Mutex};
+
+use tokio::runtime::Builder;
+use tokio::sync::{broadcast, watch};
+
+use super::*;
+use crate::digest::SegmentCrc;
+use crate::download::control::Command;
+use crate::download::progress::Progress;
+use crate::download::request::{Download, Remains};
+use crate::http::client::Client;
+use crate::http::fetch::Pinned;
+use crate::ledger::Ledger;
+use crate::object::Validator;
+use crate::range::{ByteRange, Segments};
+use crate::store::checkpoint::{Checkpoint, Identity};
+use crate::store::commit::{CheckpointFile, Found};
+use crate::store::fake::{FakeFolder, FakeMedium, Faulty};
+use crate::store::medium::{Map, Medium};
+use crate::store::part::PartFile;
+use crate::support::{self, Content, Resource, Server, When};
+
+const SEGMENT: u64 = 64 << 10;
+const OBJECT: Content = Content::new(1, 20 * SEGMENT + 77);
+const RETRIES: u32 = 3;
+
+/// One for all tests: reading the system's certificates takes longer than a transfer.
+static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+    let request = Download::builder("http://h/f").build().unwrap().into_request();
+    Client::new(&mut request.url.clone(), request.client_options()).unwrap()
+});
+
+/// What happens before a write, or a map, that touches these bytes. It may not return.
+type Omen = dyn Fn(Touch, ByteRange) + Send + Sync;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Touch {
+    Map,
+    Write,
+    /// After a write.
+    Written,
+}
+
+/// A medium in memory that something happens to.
+struct Haunted {
+    medium: Arc<FakeMedium>,
+    omen: Box<Omen>,
+    /// Nothing happens before the file is there.
+    awake: AtomicBool,
+}
+
+impl Haunted {
+    fn touch(&self, touch: Touch, range: ByteRange) {
+        if self.awake.load(Ordering::SeqCst) {
+            (self.omen)(touch, range);
+        }
+    }
+}
+
+impl std::fmt::Debug for Haunted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Haunted")
+    }
+}
+
+impl Medium for Haunted {
+    fn len(&self) -> std::io::Result<u64> {
+        self.medium.len()
+    }
+
+    fn inode(&self) -> std::io::Result<u64> {
+        self.medium.inode()
+    }
+
+    fn allocate(&self, len: u64) -> std::io::Result<()> {
+        self.medium.allocate(len)
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.medium.set_len(len)
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.medium.read_exact_at(buffer, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+        let range = ByteRange::new(offset, offset + bytes.len() as u64);
+        self.touch(Touch::Write, range);
+        self.medium.write_all_at(bytes, offset)?;
+        self.touch(Touch::Written, range);
+        Ok(())
+    }
+
+    fn map(&self, range: ByteRange) -> std::io::Result<Map> {
+        self.touch(Touch::Map, range);
+        self.medium.map(range)
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.medium.sync_data()
+    }
+
+    fn drop_cache(&self, range: ByteRange) -> std::io::Result<()> {
+        self.medium.drop_cache(range)
+    }
+
+    fn set_mode(&self, mode: u32) -> std::io::Result<()> {
+        self.medium.set_mode(mode)
+    }
+
+    fn try_lock(&self) -> std::io::Result<bool> {
+        self.medium.try_lock()
+    }
+}
+
+/// A transfer of the whole object, and what is left of it.
+struct Bench {
+    server: Server,
+    data: Arc<FakeMedium>,
+    slots: Arc<FakeMedium>,
+    files: Files,
+    request: Arc<Request>,
+    commands: watch::Sender<Command>,
+    events: Option<broadcast::Receiver<crate::Event>>,
+}
+
+impl Bench {
+    /// `mapped`: whether the medium has maps.
+    fn new(
+        resource: Resource,
+        jobs: usize,
+        mapped: bool,
+        omen: impl Fn(Touch, ByteRange) + Send + Sync + 'static,
+    ) -> Self {
+        let server = Server::start([("/f", resource)]);
+        let builder = Download::builder(server.url("/f")).jobs(jobs).segment_size(SEGMENT).retries(RETRIES);
+        let request = builder.build().unwrap().into_request();
+        let data = FakeMedium::unsupporting(if mapped { &[] } else { &[Faulty::Map] });
+        let slots = FakeMedium::unsupporting(&[]);
+        let haunted = Arc::new(Haunted {
+            medium: Arc::clone(&data),
+            omen: Box::new(omen),
+            awake: AtomicBool::new(false),
+        });
+        let part =
+            PartFile::reserve(&FakeFolder, Path::new("/t/f.part"), Arc::clone(&haunted) as _, OBJECT.len)
+                .unwrap();
+        haunted.awake.store(true, Ordering::SeqCst);
+        let identity = Identity {
+            total: OBJECT.len,
+            start: 0,
+            end: OBJECT.len,
+            validator: support::Version::new(OBJECT).etag.map(Validator::EntityTag),
+            encoding: None,
+            source: server.url("/f"),
+            inode: 7,
+        };
+        let ledger = Ledger::new(Segments::new(OBJECT.len, SEGMENT).unwrap());
+        let first = Checkpoint { identity: identity.clone(), ledger: ledger.clone(), saved_at: 0 };
+        let checkpoint = CheckpointFile::start(Path::new("/t/f.part.ckpt"), Arc::clone(&slots) as _, first);
+        let files = Files {
+            part: Arc::new(part),
+            checkpoint: Some(checkpoint.unwrap()),
+            identity,
+            ledger,
+            length: OBJECT.len,
+            resumed: 0,
+        };
+        let commands = watch::channel(Command::Run).0;
+        Self { server, data, slots, files, request, commands, events: None }
+    }
+
+    /// One transfer, on so many threads.
+    fn transfer(&mut self, threads: usize) -> Result<Turn> {
+        let (events, seen) = broadcast::channel(1024);
+        self.events = Some(seen);
+        let reporter = Reporter::new(watch::channel(Progress::default()).0, events);
+        let control = Control::new(self.commands.subscribe());
+        let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
+        let client = CLIENT.clone();
+        let pinned = Pinned {
+            url: self.request.url.clone(),
+            length: OBJECT.len,
+            validator: self.files.identity.validator.clone(),
+            encoding: None,
+            send_pin: true,
+        };
+        let job = Job {
+            request: &self.request,
+            reporter: &reporter,
+            control: &control,
+            traffic: client.traffic(),
+            fetcher: Fetcher::new(client.clone(), pinned),
+            first: None,
+        };
+        runtime.block_on(async {
+            let bounded = tokio::time::timeout(Duration::from_secs(60), transfer(job, &mut self.files));
+            bounded.await.expect("a transfer is bounded in time")
+        })
+    }
+
+    fn retries(&mut self) -> Vec<(Option<usize>, String)> {
+        let mut retries = Vec::new();
+        while let Ok(event) = self.events.as_mut().unwrap().try_recv() {
+            if let crate::Event::Retry { segment, reason, .. } = event {
+                retries.push((segment, reason));
+            }
+        }
+        retries
+    }
+
+    fn assert_whole(&self) {
+        assert!(self.files.ledger.is_whole());
+        assert!(self.data.bytes() == OBJECT.bytes(), "a wrong byte");
+    }
+
+    /// What is called complete is what was served, in the ledger and in the checkpoint.
+    fn assert_honest(&self) {
+        let (bytes, served) = (self.data.bytes(), OBJECT.bytes());
+        for ledger in [&self.files.ledger, &self.committed()] {
+            for index in ledger.complete().ones() {
+                let range = ledger.segments().range(index);
+                let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).unwrap());
+                assert!(bytes[start..end] == served[start..end], "segment {index} is called complete");
+                let mut crc = SegmentCrc::new();
+                crc.update(&served[start..end]);
+                assert_eq!(ledger.crc(index), crc.take());
+            }
+        }
+    }
+
+    /// What a later run would read.
+    fn committed(&self) -> Ledger {
+        let again = FakeMedium::with_bytes(self.slots.bytes());
+        match CheckpointFile::read(Path::new("/t/f.part.ckpt"), again).unwrap().1 {
+            Found::Checkpoint(checkpoint) => checkpoint.ledger,
+            Found::Unreadable => panic!("the checkpoint cannot be read"),
+        }
+    }
+}
+
+/// Panics when this byte is touched, as often as is left.
+fn panics(on: Touch, at: u64, left: &Arc<AtomicU32>) -> impl Fn(Touch, ByteRange) + Send + Sync + use<> {
+    let left = Arc::clone(left);
+    move |touch, range| {
+        let hit = touch == on && (range.start..range.end).contains(&at);
+        let one_less = |left: u32| left.checked_sub(1);
+        let spared = !hit || left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err();
+        assert!(spared, "as told, at {at}");
+    }
+}
+
+#[test]
+fn h67_a_worker_that_panics_costs_its_segment_and_the_run_survives() {
+    for (mapped, on) in [(true, Touch::Map), (false, Touch::Write), (false, Touch::Written)] {
+        for at in [0, SEGMENT - 1, 7 * SEGMENT + 5, OBJECT.len - 1] {
+            for jobs in [1, 4] {
+                let left = Arc::new(AtomicU32::new(1));
+                let mut bench = Bench::new(Resource::new(OBJECT), jobs, mapped, panics(on, at, &left));
+                let turn = bench.transfer(2);
+                assert!(matches!(turn, Ok(Turn::Whole)), "{on:?} at {at}, {jobs} jobs: {turn:?}");
+                bench.assert_whole();
+                bench.assert_honest();
+                // Only the first windows are sure to be mapped.
+                let panicked = left.load(Ordering::SeqCst) == 0;
+                assert!(panicked || (mapped && at > 0), "{on:?} at {at}");
+                let retries = bench.retries();
+                assert_eq!(retries.len(), usize::from(panicked), "{retries:?}");
+                assert!(retries.iter().all(|(segment, why)| segment.is_some() && why == "a worker panicked"));
+            }
+        }
+    }
+}
+
+#[test]
+fn h67_all_workers_may_panic_as_long_as_bytes_come() {
+    // Each segment brings its first worker down, and is there in the end.
+    let seen = Mutex::new(std::collections::BTreeSet::new());
+    let omen = move |touch, range: ByteRange| {
+        let segment = range.start / SEGMENT;
+        let spared = touch != Touch::Write || !seen.lock().unwrap().insert(segment);
+        assert!(spared, "as told, in segment {segment}");
+    };
+    let mut bench = Bench::new(Resource::new(OBJECT), 4, false, omen);
+    assert!(matches!(bench.transfer(2), Ok(Turn::Whole)));
+    bench.assert_whole();
+    assert_eq!(bench.retries().len(), 21, "one for each segment");
+}
+
+#[test]
+fn h67_a_segment_that_brings_down_worker_after_worker_ends_the_run() {
+    for jobs in [1, 4] {
+        let at = 5 * SEGMENT;
+        let mut bench = Bench::new(
+            Resource::new(OBJECT),
+            jobs,
+            false,
+            panics(Touch::Write, at, &Arc::new(AtomicU32::new(u32::MAX))),
+        );
+        let error = bench.transfer(2).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Internal, "a worker panicked"));
+        // A chunk may begin in the segment before, which is then charged.
+        let retries = bench.retries().len();
+        assert!((RETRIES as usize..=3 * RETRIES as usize).contains(&retries), "{retries}");
+        assert!(bench.server.requests() < 40, "{}", bench.server.requests());
+        bench.assert_honest();
+        // The same download, on a better day, goes on from there.
+        assert_eq!(bench.committed().complete(), bench.files.ledger.complete());
+    }
+}
+
+/// A door that is shut at first.
+#[derive(Default)]
+struct Door {
+    open: Mutex<bool>,
+    moved: Condvar,
+}
+
+impl Door {
+    fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.moved.notify_all();
+    }
+
+    fn pass(&self) {
+        let waited =
+            self.moved.wait_timeout_while(self.open.lock().unwrap(), Duration::from_secs(30), |open| !*open);
+        assert!(!waited.unwrap().1.timed_out(), "nobody opens the door");
+    }
+}
+
+#[test]
+fn h66_nothing_of_a_worker_lands_after_its_transfer_has_ended() {
+    // One worker is in the midst of a write while another's segment turns out to be of another version.
+    let (door, inside) = (Arc::new(Door::default()), Arc::new(AtomicBool::new(false)));
+    let (theirs, seen) = (Arc::clone(&door), Arc::clone(&inside));
+    let omen = move |touch, range: ByteRange| match touch {
+        Touch::Write if range.start == SEGMENT => {
+            seen.store(true, Ordering::SeqCst);
+            theirs.pass();
+        }
+        Touch::Written if range.start == SEGMENT => seen.store(false, Ordering::SeqCst),
+        _ => {}
+    };
+    let changes = Resource::new(OBJECT).fault(When::Containing(OBJECT.len - 1), support::Fault::Status(412));
+    let mut bench = Bench::new(changes, 2, false, omen);
+    let opener = {
+        let door = Arc::clone(&door);
+        // The verdict on the 412 is there long before the write comes to its end.
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(400));
+            door.open();
+        })
+    };
+    assert!(matches!(bench.transfer(3), Ok(Turn::Look(Fault::PreconditionFailed))));
+    assert!(!inside.load(Ordering::SeqCst), "a write is still under way");
+    opener.join().unwrap();
+    bench.assert_honest();
+    let (ledger, bytes) = (bench.files.ledger.clone(), bench.data.did().len());
+    // Its connections are closed, and what was under way is nowhere.
+    assert!(bench.server.wait_until_idle(Duration::from_secs(30)));
+    assert_eq!((bench.data.did().len(), &bench.files.ledger), (bytes, &ledger));
+    // The next transfer has a channel and workers of its own.
+    bench.server.replace("/f", Resource::new(OBJECT));
+    assert!(matches!(bench.transfer(2), Ok(Turn::Whole)));
+    bench.assert_whole();
+}
+
+#[test]
+fn what_landed_counts_even_if_its_message_is_unread_when_the_download_is_cancelled() {
+    for round in 0..24 {
+        let last = (round % 6 + 1) * SEGMENT;
+        let commands = Arc::new(Mutex::new(None::<watch::Sender<Command>>));
+        let theirs = Arc::clone(&commands);
+        let omen = move |touch, range: ByteRange| {
+            if touch == Touch::Written && range.end == last {
+                let commands = theirs.lock().unwrap();
+                commands.as_ref().unwrap().send_replace(Command::Cancel(Remains::Keep));
+            }
+        };
+        let mut bench = Bench::new(Resource::new(OBJECT), 1, false, omen);
+        *commands.lock().unwrap() = Some(bench.commands.clone());
+        let error = bench.transfer(1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        let landed = usize::try_from(last / SEGMENT).unwrap();
+        let complete = |ledger: &Ledger| (0..landed).all(|index| ledger.complete().get(index));
+        assert!(complete(&bench.files.ledger) && complete(&bench.committed()), "round {round}");
+        bench.assert_honest();
+    }
+}
