@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Condvar, LazyLock, Mutex};
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{broadcast, watch};
 
 use super::*;
@@ -127,6 +127,7 @@ struct Bench {
     request: Arc<Request>,
     commands: watch::Sender<Command>,
     events: Option<broadcast::Receiver<crate::Event>>,
+    runtime: Option<Runtime>,
 }
 
 impl Bench {
@@ -139,7 +140,8 @@ impl Bench {
     ) -> Self {
         let server = Server::start([("/f", resource)]);
         let builder = Download::builder(server.url("/f")).jobs(jobs).segment_size(SEGMENT).retries(RETRIES);
-        let request = builder.build().unwrap().into_request();
+        let mut request = builder.build().unwrap().into_request();
+        Arc::make_mut(&mut request).tuning.least_span = SEGMENT;
         let data = FakeMedium::unsupporting(if mapped { &[] } else { &[Faulty::Map] });
         let slots = FakeMedium::unsupporting(&[]);
         let haunted = Arc::new(Haunted {
@@ -172,32 +174,18 @@ impl Bench {
             resumed: 0,
         };
         let commands = watch::channel(Command::Run).0;
-        Self { server, data, slots, files, request, commands, events: None }
+        Self { server, data, slots, files, request, commands, events: None, runtime: None }
     }
 
-    /// One transfer, on so many threads.
+    /// One transfer, on so many threads, which live until the next.
     fn transfer(&mut self, threads: usize) -> Result<Turn> {
+        let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
+        let runtime = self.runtime.insert(runtime);
         let (events, seen) = broadcast::channel(1024);
         self.events = Some(seen);
         let reporter = Reporter::new(watch::channel(Progress::default()).0, events);
         let control = Control::new(self.commands.subscribe());
-        let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
-        let client = CLIENT.clone();
-        let pinned = Pinned {
-            url: self.request.url.clone(),
-            length: OBJECT.len,
-            validator: self.files.identity.validator.clone(),
-            encoding: None,
-            send_pin: true,
-        };
-        let job = Job {
-            request: &self.request,
-            reporter: &reporter,
-            control: &control,
-            traffic: client.traffic(),
-            fetcher: Fetcher::new(client.clone(), pinned),
-            first: None,
-        };
+        let job = job(&self.request, &reporter, &control, &self.files.identity);
         runtime.block_on(async {
             let bounded = tokio::time::timeout(Duration::from_secs(60), transfer(job, &mut self.files));
             bounded.await.expect("a transfer is bounded in time")
@@ -242,6 +230,18 @@ impl Bench {
             Found::Unreadable => panic!("the checkpoint cannot be read"),
         }
     }
+}
+
+fn job<'a>(request: &'a Request, reporter: &'a Reporter, control: &'a Control, of: &Identity) -> Job<'a> {
+    let pinned = Pinned {
+        url: request.url.clone(),
+        length: of.total,
+        validator: of.validator.clone(),
+        encoding: None,
+        send_pin: true,
+    };
+    let fetcher = Fetcher::new(CLIENT.clone(), pinned);
+    Job { request, reporter, control, traffic: CLIENT.traffic(), fetcher, first: None }
 }
 
 /// Panics when this byte is touched, as often as is left.
@@ -314,6 +314,24 @@ fn h67_a_segment_that_brings_down_worker_after_worker_ends_the_run() {
     }
 }
 
+#[tokio::test]
+async fn h67_what_a_worker_told_before_it_panicked_counts() {
+    let mut bench = Bench::new(Resource::new(OBJECT), 1, false, |_, _| {});
+    let (reporter, control) = (Reporter::silent(), Control::new(bench.commands.subscribe()));
+    let job = job(&bench.request, &reporter, &control, &bench.files.identity);
+    let mut coordinator = Coordinator::new(job, &mut bench.files);
+    coordinator.scheduler.lease_up_to(0, 4);
+    coordinator.scheduler.claim(0, 3);
+    coordinator.outbox.send(Message::Landed { first: 0, crcs: vec![1, 2] }).await.unwrap();
+    let task = coordinator.workers.spawn(async { panic!("as told") });
+    coordinator.tasks.insert(task.id(), 0);
+    let panic = coordinator.workers.join_next().await.unwrap().unwrap_err();
+    assert!(coordinator.on_panic(panic).unwrap().is_none());
+    assert_eq!(coordinator.files.ledger.complete().count(), 2);
+    assert_eq!(coordinator.failures.note(2, false).before, 1, "the segment that it was at is charged");
+    assert_eq!(coordinator.scheduler.lease_up_to(9, 99), Some(2..21), "nothing that landed is missing");
+}
+
 /// A door that is shut at first.
 #[derive(Default)]
 struct Door {
@@ -337,15 +355,16 @@ impl Door {
 #[test]
 fn h66_nothing_of_a_worker_lands_after_its_transfer_has_ended() {
     // One worker is in the midst of a write while another's segment turns out to be of another version.
-    let (door, inside) = (Arc::new(Door::default()), Arc::new(AtomicBool::new(false)));
-    let (theirs, seen) = (Arc::clone(&door), Arc::clone(&inside));
-    let omen = move |touch, range: ByteRange| match touch {
-        Touch::Write if range.start == SEGMENT => {
-            seen.store(true, Ordering::SeqCst);
+    let door = Arc::new(Door::default());
+    let (theirs, moment) = (Arc::clone(&door), Arc::new(Mutex::new("not begun")));
+    let seen = Arc::clone(&moment);
+    let omen = move |touch, range: ByteRange| {
+        if touch == Touch::Write && range.start == 0 {
+            *seen.lock().unwrap() = "under way";
             theirs.pass();
+        } else if touch == Touch::Written && range.start == 0 {
+            *seen.lock().unwrap() = "done";
         }
-        Touch::Written if range.start == SEGMENT => seen.store(false, Ordering::SeqCst),
-        _ => {}
     };
     let changes = Resource::new(OBJECT).fault(When::Containing(OBJECT.len - 1), support::Fault::Status(412));
     let mut bench = Bench::new(changes, 2, false, omen);
@@ -358,7 +377,7 @@ fn h66_nothing_of_a_worker_lands_after_its_transfer_has_ended() {
         })
     };
     assert!(matches!(bench.transfer(3), Ok(Turn::Look(Fault::PreconditionFailed))));
-    assert!(!inside.load(Ordering::SeqCst), "a write is still under way");
+    assert_ne!(*moment.lock().unwrap(), "under way", "the write");
     opener.join().unwrap();
     bench.assert_honest();
     let (ledger, bytes) = (bench.files.ledger.clone(), bench.data.did().len());
