@@ -27,7 +27,7 @@
 //! # What is where
 //!
 //! ```text
-//! cli ─► download ─► http, scheduler, plan, store ─► object, ledger ─► bitmap, digest ─► range, url ─► error
+//! cli ─► download ─► http, scheduler, plan, store ─► object, ledger ─► bitmap, digest, checksum ─► range, url ─► error
 //! ```
 //!
 //! Dependencies point one way, and `http` and `store` never meet: one knows of answers, the other of files, and
@@ -42,6 +42,7 @@
 //! * Credentials and custom headers go to the origin of the URL that was given, and to no other.
 
 mod bitmap;
+mod checksum;
 mod digest;
 mod download;
 mod error;
@@ -59,6 +60,7 @@ mod url;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+pub use checksum::{Algorithm, Checksum};
 pub use download::{
     Controller, Download, DownloadBuilder, Event, Events, Existing, Handle, Mode, Offer, OnChange, Outcome,
     Partial, Phase, Progress, Remains, Report,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checksum::Checksum;
 use crate::url::SafeUrl;
 
 /// What tells one version of an object from another (RFC 9110 §8.8).
@@ -93,6 +94,8 @@ pub(crate) struct Object {
     pub(crate) validator: Result<Validator, NoValidator>,
     /// It changed less than two seconds before the answer: its validator is looked at once more at the finish.
     pub(crate) fresh: bool,
+    /// What the server says that the bytes of this version come to (RFC 9530 §3).
+    pub(crate) digest: Option<Checksum>,
 }
 
 impl Object {
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
 
     fn object(length: Option<u64>, validator: Result<Validator, NoValidator>) -> Object {
-        Object { url: SafeUrl::parse("http://h/x").unwrap(), length, validator, fresh: false }
+        Object { url: SafeUrl::parse("http://h/x").unwrap(), length, validator, fresh: false, digest: None }
     }
 
     #[test]

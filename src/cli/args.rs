@@ -89,6 +89,9 @@ pub(crate) struct TargetArgs {
     /// An existing target is left alone and counts as done
     #[arg(long, conflicts_with = "force")]
     pub(crate) skip_existing: bool,
+    /// What the target has to come to, sha-256 or sha-512 in hex or base64; repeatable
+    #[arg(long, value_name = "ALGO:VALUE")]
+    pub(crate) checksum: Vec<String>,
     /// Refuse larger objects, stop longer bodies [default: the free space]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) max_size: Option<u64>,
@@ -278,7 +281,6 @@ mod tests {
             "haul --timeout 0 http://h/x",
             "haul --on-change panic http://h/x",
             "haul info",
-            "haul --checksum sha256:00 http://h/x",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -56,6 +56,9 @@ enum Line<'a> {
         requests: u64,
         retries: u64,
         elapsed_ms: u64,
+        /// What the bytes were compared with.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
     },
     Error {
         url: &'a str,
@@ -158,6 +161,7 @@ fn line_of_report<'a>(url: &'a str, report: &Report) -> Line<'a> {
         requests: report.requests,
         retries: report.retries,
         elapsed_ms: milliseconds(report.elapsed),
+        digest: report.checksum.as_ref().map(ToString::to_string),
     }
 }
 
@@ -238,6 +242,7 @@ mod tests {
             mode: Mode::Ranges,
             writing: Writing::Mapped,
             validator: None,
+            checksum: None,
         };
         assert_eq!(
             value(&line_of_report(URL, &report)),

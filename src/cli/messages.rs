@@ -82,8 +82,10 @@ fn time_left(now: &Progress) -> Option<Duration> {
 
 /// The line at the end: `disk.img: 1.0 GiB in 12.3 s, 83.2 MiB/s (412.0 MiB were there already)`.
 pub(crate) fn summary(label: &str, report: &Report) -> String {
+    let proof = report.checksum.as_ref().map(|checksum| format!(", {} right", checksum.algorithm()));
+    let proof = proof.unwrap_or_default();
     if report.outcome == Outcome::Existed {
-        return format!("{label}: exists already, nothing to do");
+        return format!("{label}: exists already{proof}, nothing to do");
     }
     let rate =
         human::mean_rate(report.received, report.elapsed).map(|rate| format!(", {}", human::rate(rate)));
@@ -91,7 +93,7 @@ pub(crate) fn summary(label: &str, report: &Report) -> String {
         (report.resumed > 0).then(|| format!(" ({} were there already)", human::bytes(report.resumed)));
     let discarded = if report.path.is_none() { ", discarded" } else { "" };
     format!(
-        "{label}: {} in {}{}{discarded}{}",
+        "{label}: {} in {}{}{discarded}{proof}{}",
         human::bytes(report.length),
         human::duration(report.elapsed),
         rate.unwrap_or_default(),
@@ -204,6 +206,7 @@ mod tests {
             mode: Mode::Ranges,
             writing: Writing::Positioned,
             validator: None,
+            checksum: None,
         };
         assert_eq!(
             account("x", &fresh),
@@ -211,11 +214,14 @@ mod tests {
         );
         let resumed = Report { received: 612 << 20, resumed: 412 << 20, ..fresh.clone() };
         let discarded = Report { path: None, ..fresh.clone() };
+        let checksum = format!("sha-256:{}", "0".repeat(64)).parse().ok();
+        let proven = Report { checksum, ..fresh.clone() };
         let existed = Report { outcome: Outcome::Existed, ..fresh.clone() };
         for (report, expected) in [
             (fresh, "x: 1.0 GiB in 12.3 s, 83.3 MiB/s"),
             (resumed, "x: 1.0 GiB in 12.3 s, 49.8 MiB/s (412.0 MiB were there already)"),
             (discarded, "x: 1.0 GiB in 12.3 s, 83.3 MiB/s, discarded"),
+            (proven, "x: 1.0 GiB in 12.3 s, 83.3 MiB/s, sha-256 right"),
             (existed, "x: exists already, nothing to do"),
         ] {
             assert_eq!(summary("x", &report), expected);

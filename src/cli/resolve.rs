@@ -120,6 +120,7 @@ fn builder(url: &str, headers: &[(String, String)], arguments: &DownloadArgs) ->
     if let Some(bytes) = target.max_size {
         builder = builder.max_size(bytes);
     }
+    builder = target.checksum.iter().fold(builder, DownloadBuilder::checksum);
     if resume.restart {
         builder = builder.ignore_checkpoint();
     }

@@ -33,6 +33,7 @@ pub struct DownloadBuilder {
     url: String,
     head_url: Option<String>,
     headers: Vec<(String, String)>,
+    checksums: Vec<String>,
     request: Request,
 }
 
@@ -75,9 +76,10 @@ impl DownloadBuilder {
             max_size: None,
             ignore_checkpoint: false,
             allow_unvalidated: false,
+            checksums: Vec::new(),
             tuning: Tuning::default(),
         };
-        Self { url, head_url: None, headers: Vec::new(), request }
+        Self { url, head_url: None, headers: Vec::new(), checksums: Vec::new(), request }
     }
 
     /// The target file; a relative path is taken from [`dir`](Self::dir). By default the name that the server,
@@ -283,6 +285,19 @@ impl DownloadBuilder {
         self
     }
 
+    /// What the whole target has to come to, `ALGO:VALUE` in hex or base64; may be given more than once. A
+    /// `Repr-Digest` that the server sends is compared without being asked for.
+    ///
+    /// ```
+    /// let empty = "sha-256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    /// let download = haul::Download::builder("https://example.org/x").checksum(empty).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    pub fn checksum(mut self, checksum: impl Into<String>) -> Self {
+        self.checksums.push(checksum.into());
+        self
+    }
+
     /// Runs the engine in a smaller world.
     #[cfg(test)]
     #[expect(dead_code, reason = "for the suites that are to come")]
@@ -301,6 +316,10 @@ impl DownloadBuilder {
         let mut request = self.request;
         request.url = SafeUrl::parse(&self.url)?;
         request.head_url = self.head_url.as_deref().map(SafeUrl::parse).transpose()?;
+        request.checksums = self.checksums.iter().map(|text| text.parse()).collect::<Result<_>>()?;
+        if request.output == Output::Nowhere && !request.checksums.is_empty() {
+            return Err(usage("a checksum of what is discarded", "name a file with -o"));
+        }
         if !(1..=256).contains(&request.jobs) {
             return Err(usage(format!("{} jobs", request.jobs), "use 1 to 256"));
         }

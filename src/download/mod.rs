@@ -17,6 +17,7 @@ mod inspect;
 mod look;
 mod partial;
 mod progress;
+mod proof;
 mod report;
 mod reporter;
 mod request;

@@ -11,6 +11,7 @@ use super::handle::Handle;
 use super::inspect::{self, Offer};
 use super::report::Report;
 use super::tuning::Tuning;
+use crate::checksum::Checksum;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::ClientOptions;
 use crate::http::retry::Fault;
@@ -100,6 +101,7 @@ pub(crate) struct Request {
     pub(crate) max_size: Option<u64>,
     pub(crate) ignore_checkpoint: bool,
     pub(crate) allow_unvalidated: bool,
+    pub(crate) checksums: Vec<Checksum>,
     pub(crate) tuning: Tuning,
 }
 

@@ -16,6 +16,7 @@ use super::report::{Mode, Outcome, Report};
 use super::reporter::Reporter;
 use super::request::{OnChange, Output, Remains, Request};
 use super::target::{Claimed, Target};
+use crate::checksum::Checksum;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Client;
 use crate::http::probe::Probe;
@@ -108,7 +109,7 @@ pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Repor
 impl Session {
     async fn run(&mut self) -> Result<Report> {
         if self.request.output != Output::Nowhere
-            && let Some(report) = self.claim_known()?
+            && let Some(report) = self.claim_known().await?
         {
             return Ok(report);
         }
@@ -119,7 +120,7 @@ impl Session {
             let asked = self.first_missing();
             let probe = self.unless_cancelled(self.looker().probe(asked)).await?;
             if self.request.output == Output::Proposed
-                && let Some(report) = self.claim_proposed(&probe)?
+                && let Some(report) = self.claim_proposed(&probe).await?
             {
                 return Ok(report);
             }
@@ -140,42 +141,42 @@ impl Session {
 
     /// Takes the lock where the name is given, or there is a checkpoint under the name that the URL proposes.
     /// Gives the report where there is nothing to do.
-    fn claim_known(&mut self) -> Result<Option<Report>> {
+    async fn claim_known(&mut self) -> Result<Option<Report>> {
         if let Some(target) = Target::given(&self.request)? {
-            return self.claim(target);
+            return self.claim(target).await;
         }
         let guess = Target::proposed(&self.request, None)?;
         match guess.entry(&guess.checkpoint_name())? {
-            Some(_) => self.claim(guess),
+            Some(_) => self.claim(guess).await,
             None => Ok(None),
         }
     }
 
     /// Takes the lock on the name that the server proposes, unless we have it.
-    fn claim_proposed(&mut self, probe: &Probe) -> Result<Option<Report>> {
+    async fn claim_proposed(&mut self, probe: &Probe) -> Result<Option<Report>> {
         let target = Target::proposed(&self.request, probe.file_name.as_deref())?;
         let ours = self.claimed.as_ref().is_some_and(|claimed| claimed.target.path() == target.path());
         // A name that changes in mid-run does not change ours.
-        if ours || self.files.is_some() { Ok(None) } else { self.claim(target) }
+        if ours || self.files.is_some() { Ok(None) } else { self.claim(target).await }
     }
 
-    fn claim(&mut self, target: Target) -> Result<Option<Report>> {
+    async fn claim(&mut self, target: Target) -> Result<Option<Report>> {
         let claimed = Claimed::new(target, self.request.ignore_checkpoint)?;
         let finished = claimed.is_finished()?;
         if finished {
             claimed.remove()?;
         }
-        let done = finished || !claimed.target.is_wanted(self.request.existing)?;
+        let wanted = if finished { Ok(false) } else { claimed.target.is_wanted(self.request.existing) };
+        let (wanted, checksum) = match wanted {
+            Ok(wanted) => (wanted, None),
+            Err(taken) => (false, Some(self.prove_existing(&claimed.target).await?.ok_or(taken)?)),
+        };
         if claimed.unreadable {
             self.reporter.note("the checkpoint cannot be read: everything is fetched again");
         }
-        let claimed = self.claimed.insert(claimed);
-        let path = claimed.target.path();
-        Ok(if done {
-            Some(self.report(Outcome::Existed, std::fs::metadata(path).map_or(0, |file| file.len())))
-        } else {
-            None
-        })
+        let path = self.claimed.insert(claimed).target.path();
+        let length = || std::fs::metadata(path).map_or(0, |file| file.len());
+        Ok((!wanted).then(|| self.report(Outcome::Existed, length(), checksum)))
     }
 
     /// The HEAD of a separately signed URL, first of all. Alone it decides nothing (H33): the GET has to agree.
@@ -283,6 +284,7 @@ impl Session {
     }
 
     async fn finish(&mut self) -> Result<Report> {
+        let checksum = self.prove().await?;
         let files = self.files.take().expect("a turn that ended has files");
         let length = files.length;
         self.reporter.progress(Phase::Finishing, length, Some(length), self.client.traffic());
@@ -303,10 +305,10 @@ impl Session {
         } else {
             self.files = Some(files);
         }
-        Ok(self.report(Outcome::Downloaded, length))
+        Ok(self.report(Outcome::Downloaded, length, checksum))
     }
 
-    fn report(&self, outcome: Outcome, length: u64) -> Report {
+    fn report(&self, outcome: Outcome, length: u64, checksum: Option<Checksum>) -> Report {
         let traffic = self.client.traffic();
         Report {
             outcome,
@@ -324,6 +326,7 @@ impl Session {
                 _ => Writing::Positioned,
             },
             validator: self.validator(),
+            checksum,
         }
     }
 

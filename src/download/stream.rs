@@ -52,15 +52,16 @@ pub(crate) fn wanted(part: Part, length: Option<u64>) -> Option<ByteRange> {
 }
 
 impl Stream<'_> {
-    /// Writes the answer, and further ones until one comes to its end. Gives the number of bytes in the file.
-    pub(crate) async fn run(&mut self, mut body: Body, first: Object) -> Result<u64> {
-        let mut length = first.length;
+    /// Writes the answer, and further ones until one comes to its end. Gives the number of bytes in the file, and
+    /// of which version they are.
+    pub(crate) async fn run(&mut self, mut body: Body, first: Object) -> Result<(u64, Object)> {
+        let mut now = first.clone();
         let mut failures = 0;
         let mut furthest = 0;
         loop {
             self.written = 0;
-            let fault = match self.write(body, length).await {
-                Ok(()) => return Ok(self.written),
+            let fault = match self.write(body, now.length).await {
+                Ok(()) => return Ok((self.written, now)),
                 Err(Halt::Error(error)) => return Err(error),
                 Err(Halt::Fault(fault)) => fault,
             };
@@ -73,7 +74,7 @@ impl Stream<'_> {
             self.looker.expect_credible(first.validator.as_ref().ok(), &object)?;
             self.looker.expect_consistent(&first, &object)?;
             self.on_other_version(&first, &object)?;
-            (body, length) = (next, object.length);
+            (body, now) = (next, object);
         }
     }
 

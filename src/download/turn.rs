@@ -272,12 +272,13 @@ impl Session {
         self.object = Some(object.clone());
         self.mode = Mode::Stream(reason);
         self.announce();
-        let written = self.run_stream(body, object).await?;
+        let (written, object) = self.run_stream(body, object).await?;
+        self.object = Some(object);
         self.files.iter_mut().for_each(|files| files.length = written);
         Ok(())
     }
 
-    async fn run_stream(&self, body: Body, object: Object) -> Result<u64> {
+    async fn run_stream(&self, body: Body, object: Object) -> Result<(u64, Object)> {
         let files = self.files.as_ref().expect("files are ready");
         let mut stream = Stream { looker: self.looker(), control: &self.control, files, written: 0 };
         self.unless_cancelled(stream.run(body, object)).await

@@ -131,5 +131,6 @@ fn found(
 
 fn object(url: SafeUrl, length: Option<u64>, head: &HeaderMap) -> Object {
     let (validator, age) = headers::validator(head);
-    Object { url, length, validator, fresh: age.is_some_and(|age| age < STRONG_AGE) }
+    let fresh = age.is_some_and(|age| age < STRONG_AGE);
+    Object { url, length, validator, fresh, digest: headers::repr_digest(head) }
 }

@@ -180,6 +180,12 @@ impl PartFile {
         self.medium.read_exact_at(buffer, offset).map_err(|error| self.failed("read", error))
     }
 
+    /// Reads bytes as they were written, from the cache where they are there.
+    pub(crate) fn read(&self, buffer: &mut Vec<u8>, range: ByteRange) -> Result<()> {
+        buffer.resize(usize::try_from(range.len()).expect("a piece fits in memory"), 0);
+        self.medium.read_exact_at(buffer, range.start).map_err(|error| self.failed("read", error))
+    }
+
     pub(crate) fn set_len(&self, length: u64) -> Result<()> {
         self.medium.set_len(length).map_err(|error| self.failed("truncate", error))
     }
