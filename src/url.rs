@@ -8,6 +8,19 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SafeUrl(url::Url);
 
+/// User and password as a URL gave them, decoded. Debug shows neither.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Userinfo {
+    pub(crate) user: String,
+    pub(crate) password: Option<String>,
+}
+
+impl fmt::Debug for Userinfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Userinfo([hidden])")
+    }
+}
+
 /// Who a URL speaks to: the scope of credentials and custom headers (RFC 6454; H31).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
@@ -20,11 +33,7 @@ impl SafeUrl {
     /// Parses what a user typed.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let bad = |why: &str| {
-            // Where there is a user, who knows where the password ends: nothing but the scheme is shown.
-            let shown =
-                if text.contains('@') { text.split("://").next() } else { text.split(['?', '#']).next() };
-            let shown = shown.unwrap_or_default();
-            Error::new(ErrorKind::Usage, format!("'{}' {why}", printable(shown)))
+            Error::new(ErrorKind::Usage, format!("'{}' {why}", recognisable(text)))
                 .hint("give an http:// or https:// URL")
         };
         let url = url::Url::parse(text).map_err(|error| bad(&format!("is not a URL ({error})")))?;
@@ -49,8 +58,8 @@ impl SafeUrl {
         }
     }
 
-    /// Takes user and password out of the URL, decoded.
-    pub(crate) fn take_userinfo(&mut self) -> Option<(String, Option<String>)> {
+    /// Takes user and password out of the URL.
+    pub(crate) fn take_userinfo(&mut self) -> Option<Userinfo> {
         if self.0.username().is_empty() && self.0.password().is_none() {
             return None;
         }
@@ -59,7 +68,7 @@ impl SafeUrl {
         let password = self.0.password().map(decode);
         // Both fail only for URLs without a host, which `from_url` refuses.
         let _ = self.0.set_username("").and_then(|()| self.0.set_password(None));
-        Some((user, password))
+        Some(Userinfo { user, password })
     }
 
     /// The last component of the path, decoded: a proposal for a file name, not yet a safe one.
@@ -86,13 +95,30 @@ impl fmt::Debug for SafeUrl {
     }
 }
 
-/// A server's words, harmless on a terminal: control, direction and format characters escaped (H79).
+/// What was typed where a URL belongs, as far as nothing in it can be a secret: a header whose `-H` was forgotten
+/// ends up here as well.
+fn recognisable(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    // Where there is a user, who knows where the password ends: nothing but the scheme is shown.
+    let end = if rest.contains('@') { Some(0) } else { rest.find(|c: char| "?#: ".contains(c)) };
+    let shown = end.map_or(rest, |end| &rest[..end]);
+    let (colon, more) = (if scheme.is_empty() { "" } else { "://" }, if end.is_some() { "…" } else { "" });
+    format!("{}{more}", printable(&format!("{scheme}{colon}{shown}")))
+}
+
+/// The most characters that are shown of anything a server says.
+const LONGEST_SHOWN: usize = 1024;
+
+/// A server's words, harmless on a terminal (H79): control, direction and format characters escaped, and not
+/// without end.
 pub(crate) fn printable(text: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    text.chars().map(|c| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+    let shown = |c: char| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    let cut = text.chars().nth(LONGEST_SHOWN).map(|_| "…");
+    text.chars().take(LONGEST_SHOWN).map(shown).chain(cut.map(str::to_owned)).collect()
 }
 
 #[cfg(test)]
@@ -108,11 +134,27 @@ mod tests {
 
     #[test]
     fn h74_a_url_that_is_none_hides_its_secrets_too() {
-        for text in
-            ["ftp://user:hunter2@h/x?sig=s3cret", "http://user:hunter2#s3cret@h/x", "http://h:99999/?hunter2"]
-        {
+        for text in [
+            "ftp://user:hunter2@h/x?sig=s3cret",
+            "http://user:hunter2#s3cret@h/x",
+            "http://h:99999/?hunter2",
+            "Authorization: Bearer hunter2",
+            "user:hunter2",
+            "user:hunter2@h/x",
+            "h/x?hunter2",
+            "-X-Key hunter2",
+        ] {
             let shown = SafeUrl::parse(text).unwrap_err().to_string();
             assert!(!shown.contains("hunter2") && !shown.contains("s3cret"), "{shown}");
+        }
+        for (text, shown) in [
+            ("nonsense", "'nonsense' is"),
+            ("ftp://h/x", "'ftp://h/x' is"),
+            ("example.org/x", "'example.org/x' is"),
+            ("localhost:8080/x", "'localhost…' is"),
+        ] {
+            let said = SafeUrl::parse(text).unwrap_err().to_string();
+            assert!(said.starts_with(shown), "{said}");
         }
     }
 
@@ -128,7 +170,9 @@ mod tests {
     #[test]
     fn userinfo_is_taken_out_and_decoded() {
         let mut url = SafeUrl::parse("http://us%40er:p%3Aw@h/x").unwrap();
-        assert_eq!(url.take_userinfo(), Some(("us@er".into(), Some("p:w".into()))));
+        let userinfo = url.take_userinfo().unwrap();
+        assert_eq!(userinfo, Userinfo { user: "us@er".into(), password: Some("p:w".into()) });
+        assert_eq!(format!("{userinfo:?}"), "Userinfo([hidden])");
         assert_eq!(url.as_url().as_str(), "http://h/x");
         assert_eq!(url.take_userinfo(), None);
     }
@@ -136,5 +180,12 @@ mod tests {
     #[test]
     fn h79_escapes_are_shown_not_obeyed() {
         assert_eq!(printable("a\u{1b}[31m\u{202e}b"), "a\\u{1b}[31m\\u{202e}b");
+        for evil in
+            "\0\t\n\r\u{1b}\u{7f}\u{85}\u{9b}\u{61c}\u{200b}\u{200e}\u{2028}\u{202e}\u{2060}\u{2066}\u{feff}"
+                .chars()
+        {
+            assert!(printable(&evil.to_string()).is_ascii(), "{evil:?}");
+        }
+        assert_eq!(printable(&"ä".repeat(60_000)).chars().count(), LONGEST_SHOWN + 1);
     }
 }

@@ -198,6 +198,38 @@ fn h77_links_where_part_file_and_checkpoint_go_are_not_followed() {
 }
 
 #[test]
+fn h77_links_that_dangle_make_no_file_where_they_point() {
+    let server = serve(Resource::new(OBJECT));
+    let url = server.url("/f");
+    for name in ["f", "f.part", "f.part.ckpt"] {
+        for args in [&[][..], &["--restart"], &["--force"], &["--force", "--restart"]] {
+            let env = TestEnv::new(&[OBJECT]);
+            symlink("bait", env.path(name)).unwrap();
+            let said = env.run(&[args, &["-o", "f", &url]].concat());
+            // Only --restart may replace a part file that is nobody's, and that removes the link itself.
+            let replaced = name == "f.part" && args.contains(&"--restart");
+            assert_eq!(said.code, if replaced { 0 } else { 7 }, "{name}: {said}");
+            assert!(fs::symlink_metadata(env.path("bait")).is_err(), "{name}: {said}");
+            assert_eq!(env.names(), [if replaced { "f" } else { name }]);
+        }
+    }
+}
+
+#[test]
+fn h77_a_checkpoint_with_a_second_name_is_not_ours() {
+    let server = serve(Resource::new(OBJECT));
+    let env = TestEnv::new(&[]);
+    env.write("precious", b"precious");
+    fs::hard_link(env.path("precious"), env.path("f.part.ckpt")).unwrap();
+    for args in [&[][..], &["--restart"], &["--force"]] {
+        env.run(&[args, &[&server.url("/f")]].concat()).expect(7);
+        env.ask(&["cancel", "f"]).expect(7);
+        assert_eq!(env.read("precious"), b"precious");
+        assert_eq!(env.names(), ["f.part.ckpt", "precious"]);
+    }
+}
+
+#[test]
 fn a_failure_before_the_first_byte_leaves_nothing() {
     let mute = Resource::new(OBJECT).fault(When::Always, Fault::CutAfter(0));
     let server = Server::start([

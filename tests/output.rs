@@ -184,6 +184,40 @@ fn h79_what_the_user_typed_is_not_obeyed_either() {
     assert_harmless(&said.stderr);
     let said = TestEnv::new(&[]).run(&["-o", "\u{1b}[31m/", "http://127.0.0.1:9/"]).expect(7);
     assert_harmless(&said.stderr);
+    let server = serve(Resource::new(OBJECT).no_ranges());
+    for name in [EVIL, "\u{1b}[31m\u{7f}\n"] {
+        for args in [&["-v"][..], &["--json"], &["--progress", "plain"]] {
+            let env = TestEnv::new(&[OBJECT]).target(name);
+            let said = env.run(&[args, &["-o", name, &server.url("/f")]].concat()).expect(0);
+            assert_harmless(&said.stdout);
+            assert_harmless(&said.stderr);
+            // What is escaped for the terminal is whole for a program.
+            said.all("done").iter().for_each(|done| assert_eq!(done["path"], *name));
+            assert_eq!(env.names(), [name]);
+        }
+    }
+}
+
+#[test]
+fn h79_no_field_of_a_server_fills_the_screen() {
+    let long = "x".repeat(60_000);
+    let server = Server::start([
+        ("/digest/f", Resource::new(OBJECT).header("Repr-Digest", &long).header("Content-Encoding", &long)),
+        (
+            "/named/f",
+            Resource::new(OBJECT).header("Content-Disposition", &format!("attachment; filename={long}")),
+        ),
+        ("/tag/f", Resource::new(OBJECT).etag(&format!("\"{long}\""))),
+        ("/moved/f", Resource::redirecting(302, &format!("ftp://{long}/"))),
+    ]);
+    at_once(["/digest/f", "/named/f", "/tag/f", "/moved/f"], |path| {
+        for args in [&["info", "-v"][..], &["info", "--json"], &["-v", "-o", "f"], &["--json", "-o", "f"]] {
+            let said = TestEnv::new(&[]).ask(&[args, &[&server.url(path)]].concat());
+            assert!([0, 4].contains(&said.code), "{}", said.code);
+            let longest = said.stdout.lines().chain(said.stderr.lines()).map(str::len).max();
+            assert!(longest.is_some_and(|length| length < 4096), "{path} {args:?}: {longest:?}");
+        }
+    });
 }
 
 #[test]

@@ -159,6 +159,143 @@ fn h31_credentials_are_sent_with_every_range_of_their_own_origin() {
     assert!(to(&server, "/node").iter().all(|seen| seen.status == 206));
 }
 
+/// Every kind of secret that a user can give.
+fn secrets() -> Vec<String> {
+    ["Authorization: Bearer ", "Cookie: id=", "X-Key: ", "Proxy-Authorization: Basic ", "Referer: http://h/"]
+        .iter()
+        .flat_map(|header| ["-H".to_owned(), format!("{header}{SECRET}")])
+        .collect()
+}
+
+#[track_caller]
+fn assert_ignorant(server: &Server) {
+    assert!(server.requests() > 0);
+    for seen in server.log() {
+        let text = format!("{} {:?}", seen.path, seen.headers);
+        assert!(!text.contains(SECRET) && seen.header("Authorization").is_none(), "{text}");
+    }
+}
+
+#[track_caller]
+fn assert_told(seen: &[Seen]) {
+    assert!(!seen.is_empty());
+    for seen in seen {
+        for name in ["Authorization", "Cookie", "X-Key", "Proxy-Authorization", "Referer"] {
+            let sent: Vec<_> =
+                seen.headers.iter().filter(|(sent, _)| sent.eq_ignore_ascii_case(name)).collect();
+            assert!(sent.len() == 1 && sent[0].1.contains(SECRET), "{name}: {:?}", seen.headers);
+        }
+    }
+}
+
+/// The same port of another address: 127.0.0.0/8 is all loopback.
+fn other_host_of(server: &Server, resources: [(&str, Resource); 1]) -> Server {
+    Server::builder()
+        .bind((std::net::Ipv4Addr::new(127, 0, 0, 2), server.addr().port()).into())
+        .resources(resources)
+        .start()
+}
+
+#[test]
+fn h31_h70_no_secret_goes_to_another_host_on_the_same_port_not_even_with_ranges() {
+    let ours = Server::start([("/none", Resource::new(OBJECT))]);
+    let theirs = other_host_of(&ours, [("/f", Resource::new(OBJECT))]);
+    ours.replace("/f", Resource::redirecting(307, &theirs.url("/f")));
+    let secrets = secrets();
+    let args: Vec<&str> = secrets.iter().map(String::as_str).collect();
+    let url = ours.url("/f").replace("http://", &format!("http://{SECRET}:{SECRET}@"));
+    TestEnv::new(&[OBJECT]).run(&[&args[..], &["-s", "64K", "-j", "4", &url]].concat()).expect(0);
+    assert!(theirs.requests() > 2);
+    assert_ignorant(&theirs);
+    assert_told(&ours.log());
+}
+
+#[test]
+fn h31_back_at_the_origin_the_secrets_are_sent_again() {
+    let ours = Server::start([("/node", Resource::new(OBJECT))]);
+    let theirs = serve(Resource::redirecting(302, &ours.url("/node")));
+    ours.replace("/f", Resource::redirecting(302, &theirs.url("/f")));
+    let secrets = secrets();
+    let args: Vec<&str> = secrets.iter().map(String::as_str).collect();
+    TestEnv::new(&[OBJECT]).run(&[&args[..], &["-s", "64K", "-j", "4", &ours.url("/f")]].concat()).expect(0);
+    assert_ignorant(&theirs);
+    assert!(ours.requests() > 3);
+    assert_told(&ours.log());
+}
+
+#[test]
+fn h31_a_user_that_a_location_names_is_nobody() {
+    let theirs = serve(Resource::new(OBJECT));
+    let named = |url: &str| url.replace("http://", "http://admin:admin@");
+    let ours = Server::start([("/f", Resource::redirecting(302, &named(&theirs.url("/f"))))]);
+    ours.replace("/own/f", Resource::redirecting(302, &named(&ours.url("/f"))));
+    let url = ours.url("/own/f").replace("http://", "http://me:pw@");
+    TestEnv::new(&[OBJECT]).run(&["-s", "64K", &url]).expect(0);
+    assert!(theirs.log().iter().all(|seen| seen.header("Authorization").is_none()));
+    for seen in ours.log() {
+        let sent: Vec<_> =
+            seen.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Authorization")).collect();
+        // me:pw.
+        assert!(sent.len() == 1 && sent[0].1 == "Basic bWU6cHc=", "{sent:?}");
+    }
+}
+
+#[test]
+fn h31_h33_a_head_url_of_another_origin_gets_its_own_login_and_no_header_of_ours() {
+    let ours = serve(Resource::new(OBJECT));
+    let theirs =
+        Server::start([("/f", Resource::redirecting(302, "/same/f")), ("/same/f", Resource::new(OBJECT))]);
+    let secrets = secrets();
+    let args: Vec<&str> = secrets.iter().map(String::as_str).collect();
+    let head = theirs.url("/f").replace("http://", "http://me:pw@");
+    let url = ours.url("/f");
+    TestEnv::new(&[OBJECT]).run(&[&args[..], &["--head-url", &head, &url]].concat()).expect(0);
+    let log = theirs.log();
+    assert_eq!(log.len(), 2);
+    for seen in log {
+        assert_eq!(seen.header("Authorization"), Some("Basic bWU6cHc="), "{}", seen.path);
+        assert!(!format!("{:?}", seen.headers).contains(SECRET), "{:?}", seen.headers);
+    }
+    assert_told(&ours.log());
+}
+
+#[test]
+fn h31_a_head_url_that_redirects_takes_no_login_along() {
+    let theirs = serve(Resource::new(OBJECT));
+    let ours = Server::start([
+        ("/f", Resource::new(OBJECT)),
+        ("/head", Resource::redirecting(302, &theirs.url("/f"))),
+    ]);
+    let with =
+        |user: &str, path: &str| ours.url(path).replace("http://", &format!("http://{user}:{SECRET}@"));
+    TestEnv::new(&[OBJECT]).run(&["--head-url", &with("head", "/head"), &with("get", "/f")]).expect(0);
+    assert_eq!(theirs.log().len(), 1);
+    assert!(theirs.log().iter().all(|seen| seen.header("Authorization").is_none()));
+    // head:hunter2canary and get:hunter2canary, each once.
+    for (path, basic) in
+        [("/head", "Basic aGVhZDpodW50ZXIyY2FuYXJ5"), ("/f", "Basic Z2V0Omh1bnRlcjJjYW5hcnk=")]
+    {
+        for seen in to(&ours, path) {
+            let sent: Vec<_> =
+                seen.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Authorization")).collect();
+            assert!(sent.len() == 1 && sent[0].1 == basic, "{path}: {sent:?}");
+        }
+    }
+}
+
+#[test]
+fn h72_no_referer_is_sent() {
+    let theirs = serve(Resource::new(OBJECT));
+    let ours = Server::start([
+        ("/f", Resource::redirecting(302, "/same/f")),
+        ("/same/f", Resource::redirecting(302, &theirs.url("/f"))),
+    ]);
+    TestEnv::new(&[OBJECT]).run(&["-s", "64K", "-j", "4", &format!("{}?sig=1", ours.url("/f"))]).expect(0);
+    for seen in ours.log().iter().chain(&theirs.log()) {
+        assert_eq!(seen.header("Referer"), None, "{}", seen.path);
+    }
+}
+
 #[test]
 fn h73_h74_secrets_are_in_no_output_and_in_no_file() {
     let slow = Resource::new(OBJECT).rate(MIB);

@@ -1,8 +1,9 @@
 //! The command line as it is typed: the one definition that gives parser and help.
 //!
-//! Doc comments on fields are the help texts. URLs and headers stay strings here: they can hold secrets, and
-//! clap shows a value that its parser refuses.
+//! Doc comments on fields are the help texts. URLs and headers are not looked at here: they can hold secrets,
+//! and clap shows a value that its parser refuses.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ pub(crate) enum Command {
 pub(crate) struct DownloadArgs {
     /// What to download, http or https; several are fetched one after the other
     #[arg(required = true, value_name = "URL")]
-    pub(crate) urls: Vec<String>,
+    pub(crate) urls: Vec<Secret>,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
     #[command(flatten)]
@@ -119,12 +120,13 @@ pub(crate) struct FetchArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Requests")]
 pub(crate) struct RequestArgs {
-    /// Extra request header, repeatable; @FILE reads one a line, without blank lines and # comments
+    /// Extra request header, repeatable; @FILE reads one a line, without blank lines and # comments, and @- reads
+    /// stdin. Give secrets so: everyone on this machine can read a command line
     #[arg(short = 'H', long = "header", value_name = "K: V")]
-    pub(crate) headers: Vec<String>,
+    pub(crate) headers: Vec<Secret>,
     /// Separately signed URL for a HEAD request [default: no HEAD is sent]
     #[arg(long, value_name = "URL")]
-    pub(crate) head_url: Option<String>,
+    pub(crate) head_url: Option<Secret>,
     /// Longest time for a connection to come about
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::timeout)]
     pub(crate) connect_timeout: Duration,
@@ -137,6 +139,22 @@ pub(crate) struct RequestArgs {
     /// Longest Retry-After that is obeyed; a longer one ends the run
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
     pub(crate) max_wait: Duration,
+}
+
+/// What was typed where secrets can be: a URL, a header. Debug does not show it.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl From<String> for Secret {
+    fn from(typed: String) -> Self {
+        Self(typed)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
+    }
 }
 
 /// What happens to what an earlier run left, and to what this one may leave.
@@ -190,7 +208,7 @@ pub(crate) enum ProgressChoice {
 pub(crate) struct InfoArgs {
     /// What to ask about, http or https
     #[arg(value_name = "URL")]
-    pub(crate) url: String,
+    pub(crate) url: Secret,
     #[command(flatten)]
     pub(crate) request: RequestArgs,
     #[command(flatten)]
@@ -262,6 +280,13 @@ mod tests {
         for line in ["haul info http://h/x --json", "haul status x", "haul cancel x"] {
             assert!(parse(line).unwrap().command.is_some(), "{line}");
         }
+    }
+
+    #[test]
+    fn h74_debug_shows_no_secret() {
+        let line = "haul -H X-Key:hunter2 --head-url http://hunter2@h/ http://h/x?hunter2";
+        assert!(!format!("{:?}", parse(line).unwrap()).contains("hunter2"));
+        assert!(!format!("{:?}", parse("haul info http://h/x?hunter2").unwrap()).contains("hunter2"));
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn status(arguments: &StatusArgs) -> Result<ExitCode, Failure> {
 
 fn cancel(arguments: &CancelArgs) -> Result<ExitCode, Failure> {
     Partial::remove(&arguments.file)?;
-    print(&format!("{}: the partial download is removed", messages::label(&arguments.file)))
+    print([format!("{}: the partial download is removed", messages::label(&arguments.file))])
 }
 
 /// Prints an answer: to a program as JSON, to a person in lines of a name and what it is.
@@ -55,15 +55,15 @@ fn answer<T: Serialize>(
     lines: impl FnOnce() -> Vec<(&'static str, String)>,
 ) -> Result<ExitCode, Failure> {
     if arguments.json {
-        return print(&serde_json::to_string(json).expect("strings and numbers have a form in JSON"));
+        return print([output::json(json)]);
     }
-    let lines: Vec<_> =
-        lines().iter().map(|(name, what)| format!("{name:<10} {what}").trim_end().to_owned()).collect();
-    print(&lines.join("\n"))
+    print(lines().iter().map(|(name, what)| format!("{name:<10} {what}").trim_end().to_owned()))
 }
 
-fn print(text: &str) -> Result<ExitCode, Failure> {
-    output::stdout(text).map_err(|error| Failure::io("stdout", "write the answer", &error))?;
+fn print(lines: impl IntoIterator<Item = String>) -> Result<ExitCode, Failure> {
+    for line in lines {
+        output::stdout(&line).map_err(|error| Failure::io("stdout", "write the answer", &error))?;
+    }
     Ok(ExitCode::Success)
 }
 

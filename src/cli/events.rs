@@ -86,7 +86,7 @@ impl Journal {
 
     pub(crate) fn event(&mut self, event: &Event) {
         if let Some(line) = line_of(&self.url, event) {
-            let text = encode(&line);
+            let text = output::json(&line);
             self.write(&text);
         }
     }
@@ -95,20 +95,20 @@ impl Journal {
     pub(crate) fn progress(&mut self, progress: &Progress, now: Instant) {
         if progress.phase != Phase::Probing && now.duration_since(self.last_progress) >= INTERVAL {
             self.last_progress = now;
-            let text = encode(&line_of_progress(&self.url, progress));
+            let text = output::json(&line_of_progress(&self.url, progress));
             self.write(&text);
         }
     }
 
     pub(crate) fn done(&mut self, report: &Report) {
-        let text = encode(&line_of_report(&self.url, report));
+        let text = output::json(&line_of_report(&self.url, report));
         self.write(&text);
     }
 
     pub(crate) fn error(&mut self, failure: &Failure) {
         let Failure { code, message, .. } = failure;
         let line = Line::Error { url: &self.url, code: code.number(), kind: code.word(), message };
-        let text = encode(&line);
+        let text = output::json(&line);
         self.write(&text);
     }
 
@@ -121,10 +121,6 @@ impl Journal {
             Failure::io("stdout", "write events", &error).report(false);
         }
     }
-}
-
-fn encode<T: Serialize>(line: &T) -> String {
-    serde_json::to_string(line).expect("strings and numbers have a form in JSON")
 }
 
 /// `None` for what the contract has no event for: notes are for people.
@@ -179,7 +175,7 @@ mod tests {
     const URL: &str = "http://h/x?[hidden]";
 
     fn value(line: &Line<'_>) -> Value {
-        serde_json::from_str(&encode(line)).unwrap()
+        serde_json::from_str(&output::json(line)).unwrap()
     }
 
     fn started(length: Option<u64>, validator: Option<Validator>, mode: Mode) -> Event {

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt::Display;
 use std::io;
 
+use clap::error::{ContextKind, ContextValue};
 use haul::ErrorKind;
 
 use super::output;
@@ -110,9 +111,9 @@ impl Failure {
 
     /// Says it on stderr, in one line; with its causes, one line each, where they are asked for.
     pub(crate) fn report(&self, with_causes: bool) {
-        output::stderr(&format!("haul: {}", harmless(&self.message)));
+        output::stderr(&format!("haul: {}", self.message));
         for cause in self.causes.iter().filter(|_| with_causes) {
-            output::stderr(&format!("  because: {}", harmless(cause)));
+            output::stderr(&format!("  because: {cause}"));
         }
     }
 }
@@ -129,7 +130,7 @@ impl From<haul::Error> for Failure {
 /// What clap has to say: help and version on stdout, anything else as one line on stderr.
 pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
-        let failure = Failure::usage(condensed(&error.render().to_string()));
+        let failure = Failure::usage(condensed(&discreet(error)));
         failure.report(false);
         return failure.code;
     }
@@ -143,6 +144,17 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     }
 }
 
+/// clap's page about an error, without what may be a secret in the wrong place: a second URL, or a header whose
+/// `-H` was forgotten.
+fn discreet(error: &clap::Error) -> String {
+    let typed = [ContextKind::InvalidArg, ContextKind::InvalidValue].map(|kind| error.get(kind));
+    let page = error.render().to_string();
+    typed.into_iter().flatten().fold(page, |page, typed| match typed {
+        ContextValue::String(text) if text.contains([':', '@', '?']) => page.replace(text, "[hidden]"),
+        _ => page,
+    })
+}
+
 /// clap's page about an error as one line: what is wrong and its tips, without the usage.
 fn condensed(page: &str) -> String {
     let paragraphs = page.split("\n\n").map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -151,13 +163,6 @@ fn condensed(page: &str) -> String {
     let told: Vec<String> =
         told.map(|text| text.trim_start_matches("error: ").trim_start_matches("tip: ").to_owned()).collect();
     format!("{}; see haul --help", told.join("; "))
-}
-
-/// A text that stays on its line and that no terminal obeys: file names can hold anything.
-fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() })
-        .collect()
 }
 
 #[cfg(test)]
@@ -215,8 +220,18 @@ mod tests {
     }
 
     #[test]
-    fn h79_a_line_is_a_line_and_obeyed_by_no_terminal() {
-        assert_eq!(harmless("a\n  b\u{1b}[31m"), "a\\u{a}  b\\u{1b}[31m");
+    fn h74_a_secret_in_the_wrong_place_is_not_shown() {
+        for (arguments, said) in [
+            (&["haul", "info", "http://h/x", "http://me:hunter2@h/x"][..], "unexpected argument '[hidden]'"),
+            (&["haul", "status", "x", "X-Key: hunter2"], "unexpected argument '[hidden]'"),
+            (&["haul", "--timeout", "http://h/x?hunter2", "http://h/x"], "invalid value '[hidden]' for"),
+            (&["haul", "--heater=X-Key: hunter2", "http://h/x"], "unexpected argument '--heater' found"),
+            (&["haul", "--restart=X-Key: hunter2", "http://h/x"], "'[hidden]'"),
+        ] {
+            let error = Cli::try_parse_from(arguments).unwrap_err();
+            let line = condensed(&discreet(&error));
+            assert!(line.contains(said) && !line.contains("hunter2"), "{line}");
+        }
     }
 
     #[test]

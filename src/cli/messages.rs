@@ -6,6 +6,7 @@ use std::time::Duration;
 use haul::{Event, Mode, Outcome, Phase, Progress, Report, Writing};
 
 use super::human::{self, count};
+use super::output;
 use super::resolve::Verbosity;
 
 /// What an event is worth saying, a line each; nothing where nobody wants to know.
@@ -112,9 +113,9 @@ pub(crate) fn account(label: &str, report: &Report) -> String {
     format!("{label}: {requests}, {} of them again, {received} received, {writing}", report.retries)
 }
 
-/// What a download is called: its target, once there is one.
+/// What a download is called: its target, once there is one. The bar draws it, so it is harmless already here.
 pub(crate) fn label(path: &Path) -> String {
-    path.strip_prefix(".").unwrap_or(path).display().to_string()
+    output::harmless(&path.strip_prefix(".").unwrap_or(path).to_string_lossy())
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@
 
 use std::env;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::CommandFactory;
 use haul::{Download, DownloadBuilder, Durability, Existing, OnChange};
 
-use super::args::{self, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RequestArgs, TargetArgs};
+use super::args::{self, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RequestArgs, Secret, TargetArgs};
 use super::exit::Failure;
 use super::values;
 
@@ -72,7 +72,7 @@ impl Surroundings {
 /// Decides everything that the command line leaves open.
 pub(crate) fn resolve(arguments: &DownloadArgs, surroundings: Surroundings) -> Result<Config, Failure> {
     let DownloadArgs { urls, target, request, feedback, .. } = arguments;
-    if let Some(word) = urls.iter().find(|url| Cli::command().find_subcommand(url).is_some()) {
+    if let Some(Secret(word)) = urls.iter().find(|url| Cli::command().find_subcommand(&url.0).is_some()) {
         return Err(Failure::usage(format!(
             "{word} is a command: write haul {word}, and its options after it"
         )));
@@ -85,19 +85,19 @@ pub(crate) fn resolve(arguments: &DownloadArgs, surroundings: Surroundings) -> R
         return Err(Failure::usage("--head-url is for one URL: start haul once for each"));
     }
     let headers = headers(&request.headers)?;
-    let download = |url: &String| Ok(builder(url, &headers, arguments).build()?);
+    let download = |url: &Secret| Ok(builder(url, &headers, arguments).build()?);
     let downloads = urls.iter().map(download).collect::<Result<_, Failure>>()?;
     Ok(Config { downloads, feedback: resolve_feedback(feedback, surroundings) })
 }
 
 /// A request as the library takes it, without what concerns only downloads.
-pub(crate) fn inspection(url: &str, request: &RequestArgs) -> Result<Download, Failure> {
-    Ok(with_request(Download::builder(url), &headers(&request.headers)?, request).build()?)
+pub(crate) fn inspection(url: &Secret, request: &RequestArgs) -> Result<Download, Failure> {
+    Ok(with_request(Download::builder(&url.0), &headers(&request.headers)?, request).build()?)
 }
 
-fn builder(url: &str, headers: &[(String, String)], arguments: &DownloadArgs) -> DownloadBuilder {
+fn builder(url: &Secret, headers: &[(String, String)], arguments: &DownloadArgs) -> DownloadBuilder {
     let DownloadArgs { target, fetch, request, resume, .. } = arguments;
-    let mut builder = with_request(Download::builder(url), headers, request)
+    let mut builder = with_request(Download::builder(&url.0), headers, request)
         .dir(&target.dir)
         .jobs(fetch.jobs)
         .existing(existing(target))
@@ -139,7 +139,7 @@ fn with_request(
         .max_wait(request.max_wait);
     let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(name, value));
     match &request.head_url {
-        Some(url) => builder.head_url(url),
+        Some(url) => builder.head_url(&url.0),
         None => builder,
     }
 }
@@ -158,9 +158,13 @@ fn is_null(path: &Path) -> bool {
 }
 
 /// The headers of all `-H`, in order. Neither a value nor a line that is no header is ever shown.
-fn headers(typed: &[String]) -> Result<Vec<(String, String)>, Failure> {
-    let read = |text: &String| match text.strip_prefix('@') {
-        Some(path) => header_file(&PathBuf::from(path)),
+fn headers(typed: &[Secret]) -> Result<Vec<(String, String)>, Failure> {
+    if typed.iter().filter(|text| text.0 == STDIN_HEADERS).count() > 1 {
+        return Err(Failure::usage("-H @- twice: stdin can be read only once"));
+    }
+    let read = |Secret(text): &Secret| match text.strip_prefix('@') {
+        Some(_) if text == STDIN_HEADERS => header_text("stdin", io::read_to_string(io::stdin())),
+        Some(path) => header_text(path, std::fs::read_to_string(path)),
         None => match values::header(text) {
             Some(header) => Ok(vec![header]),
             None => Err(Failure::usage("-H takes 'Name: value', or @FILE with one a line")),
@@ -169,15 +173,13 @@ fn headers(typed: &[String]) -> Result<Vec<(String, String)>, Failure> {
     typed.iter().map(read).collect::<Result<Vec<_>, _>>().map(|lists| lists.concat())
 }
 
-fn header_file(path: &Path) -> Result<Vec<(String, String)>, Failure> {
-    let place = path.display();
-    let text =
-        std::fs::read_to_string(path).map_err(|error| Failure::io(place, "read headers from it", &error))?;
+const STDIN_HEADERS: &str = "@-";
+
+fn header_text(place: &str, text: io::Result<String>) -> Result<Vec<(String, String)>, Failure> {
+    let text = text.map_err(|error| Failure::io(place, "read headers from it", &error))?;
     values::header_lines(&text).map_err(|line| {
-        Failure::usage(format!(
-            "{}: line {line} is no header: write 'Name: value', or # before a comment",
-            path.display()
-        ))
+        let why = "is no header: write 'Name: value', or # before a comment";
+        Failure::usage(format!("{place}: line {line} {why}"))
     })
 }
 
@@ -286,7 +288,7 @@ mod tests {
     fn headers_come_from_the_command_line_and_from_files_in_order() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "# two\nX-B: 2\n\nX-C: 3").unwrap();
-        let typed = ["X-A: 1".into(), format!("@{}", file.path().display()), "X-D: 4".into()];
+        let typed = ["X-A: 1".into(), format!("@{}", file.path().display()), "X-D: 4".into()].map(Secret);
         let names: Vec<_> = headers(&typed).unwrap().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["X-A", "X-B", "X-C", "X-D"]);
     }

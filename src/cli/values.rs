@@ -109,8 +109,11 @@ pub(crate) fn part(text: &str) -> Result<Part, String> {
 
 /// A header as it is typed. The value may be a secret: no error shows it.
 pub(crate) fn header(text: &str) -> Option<(String, String)> {
+    // No other white space: a line break in a header has to be seen, and refused (H80).
+    let padding = [' ', '\t'];
     let (name, value) = text.split_once(':')?;
-    Some((name.trim().to_owned(), value.trim().to_owned())).filter(|(name, _)| !name.is_empty())
+    let (name, value) = (name.trim_matches(padding), value.trim_matches(padding));
+    (!name.is_empty()).then(|| (name.to_owned(), value.to_owned()))
 }
 
 /// The headers in a file, one a line; the error is the number of the first line that is none, from 1.
@@ -243,6 +246,9 @@ mod tests {
             header_lines("# token of the build machine\r\nX-Key: 1\r\n\n  # more\nX-Other: 2").unwrap();
         assert_eq!(read, [("X-Key".into(), "1".into()), ("X-Other".into(), "2".into())]);
         assert_eq!(header_lines("X-Key: 1\n\nsecret"), Err(3));
+        // The library refuses them (H80).
+        assert_eq!(header_lines("X-Key: 1\r\r\n").unwrap(), [("X-Key".into(), "1\r".into())]);
+        assert_eq!(header("X-Key: 1\n").unwrap().1, "1\n");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Describes a download, and checks what can be checked without the network.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ use crate::url::{SafeUrl, printable};
 ///     .build()?;
 /// # Ok::<(), haul::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct DownloadBuilder {
     url: String,
@@ -53,6 +54,13 @@ const OURS: [HeaderName; 13] = [
     header::TE,
     header::CACHE_CONTROL,
 ];
+
+impl fmt::Debug for DownloadBuilder {
+    /// Neither URLs nor headers: nothing here is checked yet, so nobody knows where a secret begins.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadBuilder").field("output", &self.request.output).finish_non_exhaustive()
+    }
+}
 
 impl DownloadBuilder {
     pub(super) fn new(url: String) -> Self {
@@ -352,9 +360,11 @@ fn usage(message: impl Into<String>, hint: &str) -> Error {
 fn custom_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     let shown = printable(name);
     // The value may be a secret: it is never shown.
-    let name = HeaderName::try_from(name.trim())
+    // Spaces around a header are nothing; a line break is an attempt at two, and never silently dropped (H80).
+    let padding = [' ', '\t'];
+    let name = HeaderName::try_from(name.trim_matches(padding))
         .map_err(|_| usage(format!("'{shown}' is not a header's name"), "write 'Name: value'"))?;
-    let mut value = HeaderValue::try_from(value.trim()).map_err(|_| {
+    let mut value = HeaderValue::try_from(value.trim_matches(padding)).map_err(|_| {
         usage(
             format!("the value of header {shown} has a character that cannot be sent"),
             "remove line breaks",
@@ -406,12 +416,18 @@ mod tests {
         let said = refused(builder().header("X-Key", "s3cret\r\nEvil: yes"));
         assert!(said.contains("X-Key") && !said.contains("s3cret"), "{said}");
         refused(builder().header("X-Key\r\nEvil", "yes"));
+        for value in ["s3cret\n", "s3cret\r", "\ns3cret", "s3\0cret", "s3cret\0"] {
+            assert!(!refused(builder().header("X-Key", value)).contains("cret"), "{value:?}");
+        }
+        refused(builder().header("X-Key\n", "yes"));
     }
 
     #[test]
     fn h74_debug_shows_no_secret() {
-        let download = Download::builder("http://me:hunter2@h/x?sig=hunter2").header("X-Key", "hunter2");
-        let download = download.build().unwrap();
+        let builder = Download::builder("http://me:hunter2@h/x?sig=hunter2").header("X-Key", "hunter2");
+        let builder = builder.head_url("http://me:hunter2@h/x?sig=hunter2");
+        assert!(!format!("{builder:?}").contains("hunter2"), "{builder:?}");
+        let download = builder.build().unwrap();
         assert!(!format!("{download:?}").contains("hunter2"), "{download:?}");
     }
 }

@@ -75,16 +75,15 @@ impl Looker<'_> {
         }
     }
 
-    /// Sends the HEAD of the separately signed URL.
-    pub(crate) async fn head(&self, url: &SafeUrl) -> Result<Object> {
-        let looker = Looker { url, ..*self };
+    /// Sends a HEAD.
+    pub(crate) async fn head(&self) -> Result<Object> {
         let mut failures = 0;
         loop {
-            match probe::head(self.client, url).await {
+            match probe::head(self.client, self.url).await {
                 Ok(object) => return Ok(object),
                 Err(fault) => {
-                    let paused = looker.pause_after(&fault, &mut failures).await;
-                    paused.map_err(|why| looker.finally(why, &fault))?;
+                    let paused = self.pause_after(&fault, &mut failures).await;
+                    paused.map_err(|why| self.finally(why, &fault))?;
                 }
             }
         }

@@ -181,7 +181,10 @@ impl Session {
 
     /// The HEAD of a separately signed URL, first of all. Alone it decides nothing (H33): the GET has to agree.
     async fn look_at_head(&mut self, url: &SafeUrl) -> Result<()> {
-        let head = self.unless_cancelled(self.looker().head(url)).await?;
+        let mut url = url.clone();
+        let client = self.client.logged_in_at(&mut url);
+        let looker = Looker { client: &client, url: &url, ..self.looker() };
+        let head = self.unless_cancelled(looker.head()).await?;
         self.object = Some(head);
         Ok(())
     }

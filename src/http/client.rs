@@ -2,6 +2,7 @@
 //! origin, everything counted.
 
 use std::error::Error as _;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use super::headers;
 use super::redirect::{Hops, is_redirect};
 use super::retry::Fault;
 use crate::error::{Error, ErrorKind, Result};
-use crate::url::{Origin, SafeUrl, printable};
+use crate::url::{Origin, SafeUrl, Userinfo, printable};
 
 /// How to talk to servers.
 #[derive(Clone, Debug)]
@@ -75,14 +76,22 @@ impl Drop for OpenAnswer {
 }
 
 /// One user's way to one origin, and to wherever that redirects.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
     options: ClientOptions,
-    /// Whom credentials and custom headers are for (H31).
+    /// Whom the custom headers are for (H31).
     origin: Origin,
-    userinfo: Option<(String, Option<String>)>,
+    /// User and password, and whom they are for.
+    login: Option<(Origin, Userinfo)>,
     traffic: Arc<Traffic>,
+}
+
+impl fmt::Debug for Client {
+    /// Without reqwest's own: that shows the proxies, and they may have passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("origin", &self.origin).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -98,8 +107,15 @@ impl Client {
             .pool_max_idle_per_host(options.idle_connections)
             .build()
             .map_err(|error| Error::new(ErrorKind::Local, "cannot set up TLS").caused_by(error))?;
-        let userinfo = url.take_userinfo();
-        Ok(Self { http, options, origin: url.origin(), userinfo, traffic: Arc::default() })
+        let login = url.take_userinfo().map(|userinfo| (url.origin(), userinfo));
+        Ok(Self { http, options, origin: url.origin(), login, traffic: Arc::default() })
+    }
+
+    /// The same for another URL of the object, which may have a user and a password of its own. The custom
+    /// headers stay with the origin they were given for.
+    pub(crate) fn logged_in_at(&self, url: &mut SafeUrl) -> Self {
+        let own = url.take_userinfo().map(|userinfo| (url.origin(), userinfo));
+        Self { login: own.or_else(|| self.login.clone()), ..self.clone() }
     }
 
     pub(crate) fn traffic(&self) -> &Arc<Traffic> {
@@ -138,10 +154,13 @@ impl Client {
 
     async fn send_once(&self, method: Method, url: &SafeUrl, headers: &HeaderMap) -> Result<Response, Fault> {
         let mut request = self.http.request(method, url.as_url().clone());
-        if url.origin() == self.origin {
-            if let Some((user, password)) = &self.userinfo {
-                request = request.basic_auth(user, password.as_ref());
-            }
+        let origin = url.origin();
+        if let Some((_, Userinfo { user, password })) =
+            self.login.as_ref().filter(|(whose, _)| *whose == origin)
+        {
+            request = request.basic_auth(user, password.as_ref());
+        }
+        if origin == self.origin {
             request = request.headers(self.options.custom.clone());
         }
         // Ours last: they replace. Ranges index encoded bytes (RFC 9110 §14.1.2), so: no encoding (H40, H41).

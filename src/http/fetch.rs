@@ -1,5 +1,6 @@
 //! One ranged GET: asked with a pin, checked before a byte is used, and its body.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,7 +108,6 @@ pub(crate) fn partial(headers: &HeaderMap, asked: ByteRange) -> Result<(ByteRang
 }
 
 /// The body of an answer, as it comes. Dropping it before its end closes the connection.
-#[derive(Debug)]
 pub(crate) struct Body {
     answer: Response,
     /// Where in the object the next byte is.
@@ -120,6 +120,13 @@ pub(crate) struct Body {
     pace: Pace,
     traffic: Arc<Traffic>,
     _open: OpenAnswer,
+}
+
+impl fmt::Debug for Body {
+    /// Without reqwest's answer: that shows its URL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("position", &self.position).finish_non_exhaustive()
+    }
 }
 
 impl Body {

@@ -124,12 +124,16 @@ struct EntityTag {
     weak: bool,
 }
 
+/// The longest entity tag that is taken: it goes back with every request, and servers take only so much of that.
+const LONGEST_TAG: usize = 1024;
+
 fn entity_tag(headers: &HeaderMap) -> Option<Result<EntityTag, NoValidator>> {
     let read = |value: &HeaderValue| {
         let text = value.to_str().ok()?.trim();
         let opaque = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?.strip_suffix('"')?;
         let legal = opaque.bytes().all(|byte| byte == 0x21 || (0x23..=0x7e).contains(&byte));
-        legal.then(|| EntityTag { weak: text.starts_with("W/"), text: text.to_owned() })
+        (legal && text.len() <= LONGEST_TAG)
+            .then(|| EntityTag { weak: text.starts_with("W/"), text: text.to_owned() })
     };
     match single(headers, &header::ETAG) {
         Ok(value) => value.map(|value| read(value).ok_or(NoValidator::Unreadable)),

@@ -120,6 +120,9 @@ fn tags_that_cannot_be_read_prove_nothing() {
         );
     }
     assert_eq!(judged(&[("etag", "\"a\""), ("etag", "\"a\"")]), Err(NoValidator::Unreadable));
+    let of_length = |length: usize| format!("\"{}\"", "a".repeat(length - 2));
+    assert!(judged(&[("etag", &of_length(1024))]).is_ok());
+    assert_eq!(judged(&[("etag", &of_length(1025))]), Err(NoValidator::Unreadable), "H81");
 }
 
 #[test]

@@ -54,7 +54,9 @@ impl Hops {
         let here = self.here();
         let location = location.ok_or(RedirectFault::NoLocation)?;
         let there = here.as_url().join(location).map_err(|_| RedirectFault::BadLocation)?;
-        let there = SafeUrl::from_url(there).ok_or(RedirectFault::NotHttp)?;
+        let mut there = SafeUrl::from_url(there).ok_or(RedirectFault::NotHttp)?;
+        // Credentials are the user's to give, not the server's (RFC 9110 §4.2.4).
+        there.take_userinfo();
         if here.as_url().scheme() == "https" && there.as_url().scheme() == "http" {
             return Err(RedirectFault::Downgrade);
         }
@@ -85,6 +87,7 @@ mod tests {
             ("/d", "http://h/d"),
             ("//g/e", "http://g/e"),
             ("https://s/f", "https://s/f"),
+            ("https://user:pw@s/g", "https://s/g"),
         ] {
             hops.follow(Some(location)).unwrap();
             assert_eq!(hops.here().as_url().as_str(), expected);

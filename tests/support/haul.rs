@@ -354,8 +354,15 @@ impl<'a> Running<'a> {
 
     /// The same with a stdout that nobody here reads.
     pub fn with_stdout(env: &'a TestEnv, args: &[&str], oracle: bool, stdout: Stdio) -> Self {
+        let mut command = env.command(args);
+        command.stdout(stdout);
+        Self::of(env, command, args, oracle)
+    }
+
+    /// The same with a command that was prepared: another environment, another stdin.
+    pub fn of(env: &'a TestEnv, mut command: Command, args: &[&str], oracle: bool) -> Self {
         let before = oracle.then(|| env.state());
-        let mut child = env.command(args).stdout(stdout).stderr(Stdio::piped()).spawn().expect("haul starts");
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("haul starts");
         let stdout = child.stdout.take().map(Lines::collect);
         let stderr = Lines::collect(child.stderr.take().expect("stderr is a pipe"));
         Self { env, args: args.join(" "), child, stdout, stderr, before }
