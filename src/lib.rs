@@ -50,6 +50,9 @@ mod http;
 mod ledger;
 mod object;
 mod plan;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod properties;
 mod range;
 mod scheduler;
 mod store;

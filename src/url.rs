@@ -112,13 +112,15 @@ const LONGEST_SHOWN: usize = 1024;
 /// A server's words, harmless on a terminal (H79): control, direction and format characters escaped, and not
 /// without end.
 pub(crate) fn printable(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let shown = |c: char| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    let shown = |c: char| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() };
     let cut = text.chars().nth(LONGEST_SHOWN).map(|_| "…");
     text.chars().take(LONGEST_SHOWN).map(shown).chain(cut.map(str::to_owned)).collect()
+}
+
+/// Whether a character is not seen but acts: on a terminal, or on the order in which others are seen.
+pub(crate) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ mod reporter;
 mod request;
 mod session;
 mod stream;
-mod target;
+pub(crate) mod target;
 mod throttle;
 mod tuning;
 mod turn;

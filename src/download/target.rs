@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::request::{Existing, Output, Request};
+use icu_normalizer::ComposingNormalizerBorrowed as ComposingNormalizer;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::checkpoint::Checkpoint;
 use crate::store::commit::{CheckpointFile, Found};
 use crate::store::disk::DiskFolder;
 use crate::store::medium::{Durability, Entry, Folder, Medium};
+use crate::url::is_hidden;
 
 const PART: &str = ".part";
 const CHECKPOINT: &str = ".part.ckpt";
 /// The longest name that a server may choose: with our longest suffix it fits the usual 255 bytes.
-const LONGEST_NAME: usize = 255 - CHECKPOINT.len();
+pub(crate) const LONGEST_NAME: usize = 255 - CHECKPOINT.len();
 
 /// A name in a folder, and the two names beside it.
 #[derive(Clone, Debug)]
@@ -150,20 +153,31 @@ pub(crate) fn proposed_name(request: &Request, file_name: Option<&str>) -> Strin
 }
 
 /// A server's proposal, made harmless: one visible component that is no option, no hidden file and no device.
-fn safe_name(proposal: &str) -> Option<String> {
+pub(crate) fn safe_name(proposal: &str) -> Option<String> {
     let last = proposal.rsplit(['/', '\\']).next().unwrap_or_default();
+    // The sanitiser knows most of the characters that nobody sees, but not all.
+    let seen: String = last.chars().map(|c| if is_hidden(c) { '_' } else { c }).collect();
+    let composed = ComposingNormalizer::new_nfc().normalize(&seen);
     let options =
         sanitise_file_name::Options { length_limit: LONGEST_NAME, ..sanitise_file_name::Options::DEFAULT };
-    // Sanitising may bare another dot, and what is bared may be a device's name.
-    let safe = sanitise_file_name::sanitise_with_options(visible(last), &options);
-    let safe = sanitise_file_name::sanitise_with_options(visible(&safe), &options);
+    // Sanitising may bare another dot, and what is bared may be a device's name: until nothing changes.
+    let sanitise = |name: &str| sanitise_file_name::sanitise_with_options(name, &options);
+    let sanitised = |name: &String| {
+        let name = sanitise(trimmed(name));
+        // A device is one whatever follows its first dot: `nul.tar.gz` is `nul`.
+        let stem = name.split_once('.').filter(|(stem, _)| !stem.is_empty());
+        Some(stem.map_or(name.clone(), |(stem, rest)| format!("{}.{rest}", sanitise(stem))))
+    };
+    let tried: Vec<String> = std::iter::successors(Some(composed.into_owned()), sanitised).take(8).collect();
+    let safe = tried.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[1].clone());
     // What is left of nothing is a placeholder of the sanitiser's.
-    let meaningful = last.chars().any(char::is_alphanumeric);
-    (meaningful && visible(&safe) == safe && !safe.is_empty()).then_some(safe)
+    let meaningful = seen.chars().any(char::is_alphanumeric);
+    safe.filter(|name| meaningful && trimmed(name) == name && !name.is_empty())
 }
 
-fn visible(name: &str) -> &str {
-    name.trim_start_matches(['-', '.', ' ', '~'])
+/// Without what hides a file or makes it an option at the front, and what Windows drops at the end.
+fn trimmed(name: &str) -> &str {
+    name.trim_start_matches(['-', '.', ' ', '~']).trim_end_matches(['.', ' '])
 }
 
 /// The lock on a target, and what an earlier run left there.
@@ -299,7 +313,10 @@ mod tests {
             (":.bashrc", Some("bashrc")),
             ("?-rf", Some("rf")),
             ("a\u{202e}gpj.exe", Some("a_gpj.exe")),
+            ("a\u{61c}b\u{feff}.txt", Some("a_b.txt")),
             ("na\u{ef}ve file.txt", Some("na\u{ef}ve file.txt")),
+            ("nai\u{308}ve file.txt", Some("na\u{ef}ve file.txt")),
+            ("draft.", Some("draft")),
             ("", None),
             (".", None),
             ("..", None),
@@ -308,6 +325,7 @@ mod tests {
         ] {
             assert_eq!(safe_name(proposal).as_deref(), name, "{proposal:?}");
         }
+        assert_eq!(safe_name("nul.tar.gz").as_deref(), Some("nul_.tar.gz"));
         assert!(safe_name("con.txt").is_some_and(|name| !name.eq_ignore_ascii_case("con.txt")));
     }
 

@@ -59,7 +59,12 @@ impl Fetcher {
 }
 
 /// Checks the head of an answer against what was asked and pinned; gives the range that the body holds.
-fn check(status: u16, headers: &HeaderMap, asked: ByteRange, pinned: &Pinned) -> Result<ByteRange, Fault> {
+pub(crate) fn check(
+    status: u16,
+    headers: &HeaderMap,
+    asked: ByteRange,
+    pinned: &Pinned,
+) -> Result<ByteRange, Fault> {
     match status {
         206 => {}
         200 if headers.contains_key(header::CONTENT_RANGE) => {

@@ -98,16 +98,21 @@ pub(crate) fn is_framed_twice(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
 }
 
-/// Content-Encoding other than identity, as it was sent (H40).
+/// Content-Encoding other than identity, as it was sent (H40), in however many headers.
 pub(crate) fn encoding(headers: &HeaderMap) -> Option<String> {
-    let value = String::from_utf8_lossy(headers.get(header::CONTENT_ENCODING)?.as_bytes()).trim().to_owned();
-    (!value.is_empty() && !value.eq_ignore_ascii_case("identity")).then_some(value)
+    let sent = headers.get_all(header::CONTENT_ENCODING).iter();
+    let codings: Vec<String> = sent
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
+        .filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case("identity"))
+        .collect();
+    (!codings.is_empty()).then(|| codings.join(", "))
 }
 
 pub(crate) fn is_multipart(headers: &HeaderMap) -> bool {
     headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"multipart/byteranges"))
+        .get_all(header::CONTENT_TYPE)
+        .iter()
+        .any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"multipart/byteranges"))
 }
 
 /// `Err` where the header stands more than once.
@@ -207,11 +212,12 @@ pub(crate) fn repr_digest(headers: &HeaderMap) -> Option<Checksum> {
 }
 
 /// How long the server asks to be left alone (RFC 9110 §10.2.3): seconds, or a date held against the answer's
-/// own Date. The past is now; what cannot be read is ignored (H20).
+/// own Date. The past is now; what cannot be read is ignored (H20). More seconds than can be counted are as many
+/// as can.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, &header::RETRY_AFTER)?;
-    if let Some(seconds) = digits(&value) {
-        return Some(Duration::from_secs(seconds));
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let until = httpdate::parse_http_date(&value).ok()?;
     let now = date(headers, &header::DATE)?;

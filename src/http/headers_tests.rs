@@ -145,6 +145,7 @@ fn h20_retry_after_is_seconds_or_a_date_by_the_servers_clock() {
     assert_eq!(after(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
     assert_eq!(after(&[("retry-after", MUCH_LATER), ("date", MODIFIED)]), Some(Duration::from_secs(600)));
     assert_eq!(after(&[("retry-after", MODIFIED), ("date", MUCH_LATER)]), Some(Duration::ZERO));
+    assert_eq!(after(&[("retry-after", "18446744073709551616")]), Some(Duration::from_secs(u64::MAX)));
     for garbage in ["soon", "-1", "1.5", "", MUCH_LATER] {
         assert_eq!(after(&[("retry-after", garbage)]), None, "{garbage}");
     }
@@ -155,5 +156,7 @@ fn h40_identity_is_no_encoding() {
     let found = |value| encoding(&headers(&[("content-encoding", value)]));
     assert_eq!(found("gzip"), Some("gzip".into()));
     assert_eq!(found("identity"), None);
+    let twice = headers(&[("content-encoding", "identity"), ("content-encoding", "gzip")]);
+    assert_eq!(encoding(&twice), Some("gzip".into()), "however many headers say it");
     assert_eq!(encoding(&HeaderMap::new()), None);
 }

@@ -105,7 +105,15 @@ pub(crate) fn encode(generation: u64, commit: Commit, checkpoint: &Checkpoint) -
         bitmap: ledger.complete().to_bytes(),
         crcs: ledger.complete().ones().map(|index| ledger.crc(index)).collect(),
     };
-    let body = bincode::serde::encode_to_vec(&body, config()).expect("a body of plain fields can be encoded");
+    sealed(
+        generation,
+        commit,
+        &bincode::serde::encode_to_vec(&body, config()).expect("a body of plain fields can be encoded"),
+    )
+}
+
+/// The frame around a body.
+pub(crate) fn sealed(generation: u64, commit: Commit, body: &[u8]) -> Vec<u8> {
     let body_len = u32::try_from(body.len()).expect("bodies are bounded by the number of segments");
     let mut slot = Vec::with_capacity(HEADER + body.len());
     slot.extend(MAGIC);
@@ -114,7 +122,7 @@ pub(crate) fn encode(generation: u64, commit: Commit, checkpoint: &Checkpoint) -
     slot.extend(body_len.to_le_bytes());
     slot.extend(generation.to_le_bytes());
     slot.extend([0; 4]);
-    slot.extend(crc32c(&[&slot[..], &body].concat()).to_le_bytes());
+    slot.extend(crc32c(&[&slot[..], body].concat()).to_le_bytes());
     slot.extend(body);
     slot
 }
