@@ -57,6 +57,26 @@ impl Ledger {
         self.claimed.clear(index);
     }
 
+    /// What is known for certain: without the claims that nobody has read back, unless `certain` has them.
+    pub(crate) fn without_claims_beyond(&self, certain: &Bitmap) -> Self {
+        let mut known = self.clone();
+        self.claims().filter(|index| !certain.get(*index)).for_each(|index| known.lose(index));
+        known
+    }
+
+    /// What both call complete, with the same bytes.
+    pub(crate) fn agreeing_with(&self, other: Option<&Self>) -> Bitmap {
+        let mut both = Bitmap::new(self.complete.len());
+        let same = |other: &Self, index| other.complete.get(index) && other.crcs[index] == self.crcs[index];
+        let other = other.filter(|other| other.segments == self.segments);
+        self.complete.ones().filter(|index| other.is_some_and(|other| same(other, *index))).for_each(
+            |index| {
+                both.set(index);
+            },
+        );
+        both
+    }
+
     pub(crate) fn claims(&self) -> impl Iterator<Item = usize> + '_ {
         self.claimed.ones()
     }
@@ -104,6 +124,18 @@ mod tests {
         ledger.lose(1);
         assert_eq!(ledger.complete().count(), 0);
         assert_eq!(ledger.claims().count(), 0);
+    }
+
+    #[test]
+    fn what_is_known_for_certain_was_read_back_or_is_certain_otherwise() {
+        let mut bits = Bitmap::new(3);
+        (0..3).for_each(|index| bits.set(index));
+        let mut ledger = Ledger::of_claims(segments(), bits, vec![7; 3]).unwrap();
+        ledger.confirm(0);
+        let mut certain = Bitmap::new(3);
+        certain.set(1);
+        let known = ledger.without_claims_beyond(&certain);
+        assert_eq!(known.complete().ones().collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]

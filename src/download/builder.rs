@@ -11,6 +11,9 @@ use super::request::{Download, Existing, OnChange, Output, Request};
 use super::tuning::Tuning;
 use crate::error::{Error, ErrorKind, Result};
 use crate::range::{MAX_LENGTH, Part, Segments};
+use crate::store::disk::SystemDisk;
+#[cfg(test)]
+use crate::store::medium::Disk;
 use crate::store::medium::Durability;
 use crate::url::{SafeUrl, printable};
 
@@ -86,6 +89,7 @@ impl DownloadBuilder {
             allow_unvalidated: false,
             checksums: Vec::new(),
             tuning: Tuning::default(),
+            disk: Arc::new(SystemDisk),
         };
         Self { url, head_url: None, headers: Vec::new(), checksums: Vec::new(), request }
     }
@@ -308,9 +312,15 @@ impl DownloadBuilder {
 
     /// Runs the engine in a smaller world.
     #[cfg(test)]
-    #[expect(dead_code, reason = "for the suites that are to come")]
     pub(crate) fn tuning(mut self, tuning: Tuning) -> Self {
         self.request.tuning = tuning;
+        self
+    }
+
+    /// Keeps the files on another disk than this machine's.
+    #[cfg(test)]
+    pub(crate) fn disk(mut self, disk: impl Disk + 'static) -> Self {
+        self.request.disk = Arc::new(disk);
         self
     }
 

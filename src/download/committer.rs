@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::blocking::{blocking, joined};
 use super::tuning::Tuning;
+use crate::bitmap::Bitmap;
 use crate::error::{Error, Result};
 use crate::store::commit::{CheckpointFile, Durable, Snapshot};
 use crate::store::medium::Durability;
@@ -23,8 +24,8 @@ const SOFT_INTERVAL_PER_MIB: Duration = Duration::from_millis(15);
 /// Something went wrong behind the transfer's back.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// The data could not be made durable. What was not in `durable` before is not to be believed (H50).
-    Sync { durable: Option<Snapshot>, error: Error },
+    /// The data could not be made durable. What is not in `durable` is not to be believed (H50).
+    Sync { durable: Bitmap, error: Error },
     /// The checkpoint could not be written.
     Checkpoint(Error),
 }
@@ -64,7 +65,7 @@ impl Committer {
             durability,
             snapshots: seen,
             last: None,
-            durable: None,
+            hardened: None,
             trouble,
             soft_interval,
             hard_interval: tuning.hard_interval,
@@ -96,7 +97,7 @@ struct Keeper {
     /// Written last, softly or hard.
     last: Option<Snapshot>,
     /// On the disk, with its data.
-    durable: Option<Snapshot>,
+    hardened: Option<Snapshot>,
     trouble: mpsc::Sender<Trouble>,
     soft_interval: Duration,
     hard_interval: Duration,
@@ -115,7 +116,7 @@ impl Keeper {
         let mut pending = false;
         let last = loop {
             let unsynced =
-                self.durability == Durability::PowerCut && !same(self.last.as_ref(), self.durable.as_ref());
+                self.durability == Durability::PowerCut && !same(self.last.as_ref(), self.hardened.as_ref());
             let step = tokio::select! {
                 last = &mut closing => break last.unwrap_or(LastCommit::Soft),
                 changed = self.snapshots.changed(), if !pending => match changed {
@@ -169,12 +170,19 @@ impl Keeper {
 
     /// Writes a hard slot, if its data got to the disk; and then what landed meanwhile, softly.
     async fn harden(&mut self, synced: Result<Durable>) -> Result<(), Trouble> {
-        let durable = synced.map_err(|error| Trouble::Sync { durable: self.durable.clone(), error })?;
+        let durable = synced.map_err(|error| Trouble::Sync { durable: self.durable(), error })?;
         let snapshot = Snapshot(Arc::clone(durable.checkpoint()));
         self.with_file(move |file| file.hard(&durable)).await.map_err(Trouble::Checkpoint)?;
-        let behind = !same(self.last.as_ref(), Some(&snapshot));
-        self.durable = Some(snapshot);
+        // The hard slot is without the claims that nobody has read back yet.
+        let behind =
+            !same(self.last.as_ref(), Some(&snapshot)) || self.durable() != *snapshot.0.ledger.complete();
+        self.hardened = Some(snapshot);
         if behind { self.soft().await } else { Ok(()) }
+    }
+
+    /// The segments that are on the disk for certain.
+    fn durable(&self) -> Bitmap {
+        self.file.as_ref().expect("steps come one after the other").durable().clone()
     }
 
     async fn finish(&mut self, last: LastCommit, mut syncing: Option<Syncing>) -> Result<(), Trouble> {
@@ -186,7 +194,7 @@ impl Keeper {
                 let synced = join(&mut syncing).await;
                 self.harden(synced).await?;
             }
-            let unsynced = !same(self.last.as_ref(), self.durable.as_ref());
+            let unsynced = !same(self.last.as_ref(), self.hardened.as_ref());
             match self.last.clone().filter(|_| unsynced && last != LastCommit::Soft) {
                 Some(snapshot) if self.durability == Durability::PowerCut => {
                     let synced = joined(self.sync(snapshot)).await;
@@ -236,30 +244,33 @@ async fn join(syncing: &mut Option<Syncing>) -> Result<Durable> {
 mod tests {
     use super::*;
     use crate::store::commit::Found;
-    use crate::store::fake::{Did, FakeFolder, FakeMedium, Faulty, SEGMENT, checkpoint, snapshot};
+    use crate::store::fixture::{OneFile, SEGMENT, checkpoint, snapshot};
+    use crate::store::simulated::{DiskFault, Op};
+    use rustix::io::Errno;
     use std::path::Path;
 
     struct Bench {
-        data: Arc<FakeMedium>,
-        slots: Arc<FakeMedium>,
+        data: OneFile,
+        slots: OneFile,
         committer: Committer,
         troubles: mpsc::Receiver<Trouble>,
     }
 
     fn bench() -> Bench {
-        let (data, slots) = (FakeMedium::unsupporting(&[]), FakeMedium::unsupporting(&[]));
-        let part =
-            PartFile::reserve(&FakeFolder, Path::new("/t/x.part"), Arc::clone(&data) as _, 4 * SEGMENT);
-        let file = CheckpointFile::start(Path::new("/t/x.part.ckpt"), Arc::clone(&slots) as _, checkpoint(0));
+        let (data, slots) = (OneFile::new(&[]), OneFile::new(&[]));
+        let (root, medium) = (data.disk.root(), Arc::clone(&data.medium));
+        let part = PartFile::reserve(root.as_ref(), Path::new("/t/x.part"), medium, 4 * SEGMENT);
+        let medium = Arc::clone(&slots.medium);
+        let file = CheckpointFile::start(Path::new("/t/x.part.ckpt"), medium, checkpoint(0));
         let (committer, troubles) =
             Committer::spawn(file.unwrap(), Arc::new(part.unwrap()), Durability::PowerCut, Tuning::default());
         Bench { data, slots, committer, troubles }
     }
 
     /// How many segments the slots claim, read anew.
-    fn claimed(slots: &FakeMedium) -> usize {
-        let again = FakeMedium::with_bytes(slots.bytes());
-        match CheckpointFile::read(Path::new("/t/x.part.ckpt"), again).unwrap().1 {
+    fn claimed(slots: &OneFile) -> usize {
+        let again = OneFile::with_bytes(slots.bytes());
+        match CheckpointFile::read(Path::new("/t/x.part.ckpt"), again.medium).unwrap().1 {
             Found::Checkpoint(checkpoint) => checkpoint.ledger.complete().count(),
             Found::Unreadable => panic!("unreadable"),
         }
@@ -283,16 +294,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn h50_a_sync_that_fails_is_told_and_no_hard_commit_follows() {
         let mut bench = bench();
-        bench.data.fail(Faulty::Sync, std::io::ErrorKind::Other);
+        bench.data.disk.fail(DiskFault::always(Op::Sync, Errno::IO));
         let before = bench.slots.did();
         bench.committer.publish(snapshot(2));
         let trouble = bench.troubles.recv().await.unwrap();
-        assert!(matches!(trouble, Trouble::Sync { durable: None, .. }));
+        assert!(matches!(trouble, Trouble::Sync { durable, .. } if durable.count() == 0));
         // The disk is well again, and says nothing of what it lost.
-        bench.data.heal();
+        bench.data.disk.heal();
         bench.committer.publish(snapshot(0));
         bench.committer.close(LastCommit::Soft).await.1.map_err(|_| ()).unwrap();
-        let syncs = |did: &[Did]| did.iter().filter(|did| **did == Did::Sync).count();
+        let syncs = |did: &[Op]| did.iter().filter(|did| **did == Op::Sync).count();
         assert_eq!(syncs(&bench.slots.did()), syncs(&before), "a hard commit syncs its slot");
         assert_eq!(claimed(&bench.slots), 0);
     }
@@ -300,7 +311,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn h50_the_sync_of_the_last_commit_is_heard() {
         let bench = bench();
-        bench.data.fail(Faulty::Sync, std::io::ErrorKind::Other);
+        bench.data.disk.fail(DiskFault::always(Op::Sync, Errno::IO));
         bench.committer.publish(snapshot(2));
         let (_, closed) = bench.committer.close(soon()).await;
         assert!(matches!(closed, Err(Trouble::Sync { .. })));

@@ -66,11 +66,15 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
         turn = coordinator.run() => turn,
         error = control.cancelled() => Err(error),
     };
-    // No worker may write after the last commit is taken; what they had told counts.
+    // No worker may write after the last commit is taken; what they had told counts. Not so after a failed sync: it
+    // may have covered the beginnings of what was landing (H50).
     coordinator.workers.shutdown().await;
     coordinator.files.part.abandon_windows();
+    let covered = matches!(turn, Ok(Turn::Rewrite(_)));
     while let Ok(message) = coordinator.inbox.try_recv() {
-        if let Message::Landed { first, crcs } = message {
+        if let Message::Landed { first, crcs } = message
+            && !covered
+        {
             coordinator.on_landed(first, &crcs);
         }
     }
@@ -235,7 +239,7 @@ impl<'a> Coordinator<'a> {
         if judged? {
             self.files.ledger.confirm(index);
         } else {
-            self.files.ledger.lose(index);
+            self.files.refute(index);
             self.scheduler.put_back(index..index + 1);
             self.files.resumed -= self.files.ledger.segments().range(index).len();
             let message = format!("segment {index} is not what it was written as and is fetched again");
@@ -393,14 +397,7 @@ impl<'a> Coordinator<'a> {
         match trouble {
             Trouble::Checkpoint(error) => Err(error),
             Trouble::Sync { durable, error } => {
-                let ledger = &mut self.files.ledger;
-                let durable = durable.as_ref().map(|durable| durable.0.ledger.complete());
-                let lost: Vec<usize> = ledger
-                    .complete()
-                    .ones()
-                    .filter(|index| !durable.is_some_and(|durable| durable.get(*index)))
-                    .collect();
-                lost.into_iter().for_each(|index| ledger.lose(index));
+                self.files.lose_all_but(&durable);
                 Ok(Turn::Rewrite(error))
             }
         }

@@ -19,9 +19,10 @@ use crate::object::Validator;
 use crate::range::{ByteRange, Segments};
 use crate::store::checkpoint::{Checkpoint, Identity};
 use crate::store::commit::{CheckpointFile, Found};
-use crate::store::fake::{FakeFolder, FakeMedium, Faulty};
+use crate::store::fixture::OneFile;
 use crate::store::medium::{Map, Medium};
 use crate::store::part::PartFile;
+use crate::store::simulated::{DiskFault, Op};
 use crate::support::{self, Content, Resource, Server, When};
 
 const SEGMENT: u64 = 64 << 10;
@@ -47,7 +48,7 @@ enum Touch {
 
 /// A medium in memory that something happens to.
 struct Haunted {
-    medium: Arc<FakeMedium>,
+    medium: Arc<dyn Medium>,
     omen: Box<Omen>,
     /// Nothing happens before the file is there.
     awake: AtomicBool,
@@ -121,8 +122,8 @@ impl Medium for Haunted {
 /// A transfer of the whole object, and what is left of it.
 struct Bench {
     server: Server,
-    data: Arc<FakeMedium>,
-    slots: Arc<FakeMedium>,
+    data: OneFile,
+    slots: OneFile,
     files: Files,
     request: Arc<Request>,
     commands: watch::Sender<Command>,
@@ -142,16 +143,17 @@ impl Bench {
         let builder = Download::builder(server.url("/f")).jobs(jobs).segment_size(SEGMENT).retries(RETRIES);
         let mut request = builder.build().unwrap().into_request();
         Arc::make_mut(&mut request).tuning.least_span = SEGMENT;
-        let data = FakeMedium::unsupporting(if mapped { &[] } else { &[Faulty::Map] });
-        let slots = FakeMedium::unsupporting(&[]);
+        let faults = if mapped { vec![] } else { vec![DiskFault::unsupported(Op::Map)] };
+        let data = OneFile::new(&faults);
+        let slots = OneFile::new(&[]);
         let haunted = Arc::new(Haunted {
-            medium: Arc::clone(&data),
+            medium: Arc::clone(&data.medium),
             omen: Box::new(omen),
             awake: AtomicBool::new(false),
         });
-        let part =
-            PartFile::reserve(&FakeFolder, Path::new("/t/f.part"), Arc::clone(&haunted) as _, OBJECT.len)
-                .unwrap();
+        let root = data.disk.root();
+        let part = Arc::clone(&haunted) as _;
+        let part = PartFile::reserve(root.as_ref(), Path::new("/t/f.part"), part, OBJECT.len).unwrap();
         haunted.awake.store(true, Ordering::SeqCst);
         let identity = Identity {
             total: OBJECT.len,
@@ -164,15 +166,8 @@ impl Bench {
         };
         let ledger = Ledger::new(Segments::new(OBJECT.len, SEGMENT).unwrap());
         let first = Checkpoint { identity: identity.clone(), ledger: ledger.clone(), saved_at: 0 };
-        let checkpoint = CheckpointFile::start(Path::new("/t/f.part.ckpt"), Arc::clone(&slots) as _, first);
-        let files = Files {
-            part: Arc::new(part),
-            checkpoint: Some(checkpoint.unwrap()),
-            identity,
-            ledger,
-            length: OBJECT.len,
-            resumed: 0,
-        };
+        let checkpoint = CheckpointFile::start(Path::new("/t/f.part.ckpt"), Arc::clone(&slots.medium), first);
+        let files = Files::new(part, Some(checkpoint.unwrap()), identity, ledger);
         let commands = watch::channel(Command::Run).0;
         Self { server, data, slots, files, request, commands, events: None, runtime: None }
     }
@@ -224,8 +219,8 @@ impl Bench {
 
     /// What a later run would read.
     fn committed(&self) -> Ledger {
-        let again = FakeMedium::with_bytes(self.slots.bytes());
-        match CheckpointFile::read(Path::new("/t/f.part.ckpt"), again).unwrap().1 {
+        let again = OneFile::with_bytes(self.slots.bytes());
+        match CheckpointFile::read(Path::new("/t/f.part.ckpt"), again.medium).unwrap().1 {
             Found::Checkpoint(checkpoint) => checkpoint.ledger,
             Found::Unreadable => panic!("the checkpoint cannot be read"),
         }

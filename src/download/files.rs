@@ -24,6 +24,8 @@ pub(crate) struct Files {
     pub(crate) checkpoint: Option<CheckpointFile>,
     pub(crate) identity: Identity,
     pub(crate) ledger: Ledger,
+    /// Claims that turned out to be false: whatever a hard slot said of them.
+    pub(crate) refuted: Bitmap,
     /// Bytes in the file when it is whole; a stream learns it at its end.
     pub(crate) length: u64,
     /// Bytes of earlier runs that are still believed.
@@ -43,7 +45,7 @@ impl Files {
         let ledger = Ledger::new(segments(request, length)?);
         let Some(claimed) = claimed else {
             let part = PartFile::streamed(Path::new("/dev/null"), Arc::new(Nowhere));
-            return Ok(Self { part: Arc::new(part), checkpoint: None, identity, ledger, length, resumed: 0 });
+            return Ok(Self::new(part, None, identity, ledger));
         };
         // The checkpoint first: it is the lock.
         let medium = claimed.medium()?;
@@ -62,7 +64,18 @@ impl Files {
             Checkpoint { identity: identity.clone(), ledger: ledger.clone(), saved_at: unix_seconds() };
         let checkpoint = CheckpointFile::start(&target.checkpoint_path(), medium, first)?;
         target.folder().sync().map_err(|error| Error::io(&target.path(), "make the names durable", error))?;
-        Ok(Self { part: Arc::new(part), checkpoint: Some(checkpoint), identity, ledger, length, resumed: 0 })
+        Ok(Self::new(part, Some(checkpoint), identity, ledger))
+    }
+
+    pub(crate) fn new(
+        part: PartFile,
+        checkpoint: Option<CheckpointFile>,
+        identity: Identity,
+        ledger: Ledger,
+    ) -> Self {
+        let (length, resumed) = (identity.extent().len(), ledger.bytes());
+        let refuted = Bitmap::new(ledger.segments().count());
+        Self { part: Arc::new(part), checkpoint, identity, ledger, refuted, length, resumed }
     }
 
     /// Opens what an earlier run left; `None` where the part file is not what the checkpoint is about.
@@ -81,9 +94,20 @@ impl Files {
         };
         // A copied part file has another inode; its bytes are decided by their CRCs (H69).
         let identity = Identity { inode: part.inode()?, ..left.identity };
-        let (length, resumed) = (identity.extent().len(), left.ledger.bytes());
-        let (part, checkpoint) = (Arc::new(part), Some(checkpoint));
-        Ok(Some(Self { part, checkpoint, identity, ledger: left.ledger, length, resumed }))
+        Ok(Some(Self::new(part, Some(checkpoint), identity, left.ledger)))
+    }
+
+    /// A claim was read back and is false.
+    pub(crate) fn refute(&mut self, index: usize) {
+        self.ledger.lose(index);
+        self.refuted.set(index);
+    }
+
+    /// After a failed sync: only what was on the disk before it is complete (H50).
+    pub(crate) fn lose_all_but(&mut self, durable: &Bitmap) {
+        let lost: Vec<usize> = self.ledger.complete().ones().collect();
+        let lost = lost.into_iter().filter(|index| !durable.get(*index) || self.refuted.get(*index));
+        lost.for_each(|index| self.ledger.lose(index));
     }
 
     pub(crate) fn checkpoint_now(&self) -> Checkpoint {

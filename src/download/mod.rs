@@ -30,6 +30,11 @@ mod turn;
 mod verify;
 mod worker;
 
+#[cfg(test)]
+mod power_cuts;
+#[cfg(test)]
+mod simulation;
+
 pub use builder::DownloadBuilder;
 pub use event::{Event, Events};
 pub use handle::{Controller, Handle};

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::ClientOptions;
 use crate::http::retry::Fault;
 use crate::range::Part;
-use crate::store::medium::Durability;
+use crate::store::medium::{Disk, Durability};
 use crate::url::SafeUrl;
 
 /// What to do when the object is not the one that the checkpoint is of, or changes during the run.
@@ -103,6 +103,8 @@ pub(crate) struct Request {
     pub(crate) allow_unvalidated: bool,
     pub(crate) checksums: Vec<Checksum>,
     pub(crate) tuning: Tuning,
+    /// Where the target's folder is.
+    pub(crate) disk: Arc<dyn Disk>,
 }
 
 impl Request {

@@ -24,6 +24,7 @@ use crate::http::retry::Fault;
 use crate::object::{Object, Validator};
 use crate::plan::{Mismatch, StreamReason};
 use crate::range::{ByteRange, Part};
+use crate::store::medium::Entry;
 use crate::store::part::Writing;
 use crate::url::SafeUrl;
 
@@ -174,9 +175,15 @@ impl Session {
         if claimed.unreadable {
             self.reporter.note("the checkpoint cannot be read: everything is fetched again");
         }
-        let path = self.claimed.insert(claimed).target.path();
-        let length = || std::fs::metadata(path).map_or(0, |file| file.len());
-        Ok((!wanted).then(|| self.report(Outcome::Existed, length(), checksum)))
+        let claimed = self.claimed.insert(claimed);
+        if wanted {
+            return Ok(None);
+        }
+        let length = match claimed.target.entry(claimed.target.name())? {
+            Some(Entry::File { length, .. }) => length,
+            _ => 0,
+        };
+        Ok(Some(self.report(Outcome::Existed, length, checksum)))
     }
 
     /// The HEAD of a separately signed URL, first of all. Alone it decides nothing (H33): the GET has to agree.

@@ -11,8 +11,8 @@ use icu_normalizer::ComposingNormalizerBorrowed as ComposingNormalizer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::checkpoint::Checkpoint;
 use crate::store::commit::{CheckpointFile, Found};
-use crate::store::disk::DiskFolder;
-use crate::store::medium::{Durability, Entry, Folder, Medium};
+use crate::store::disk::SystemDisk;
+use crate::store::medium::{Disk, Durability, Entry, Folder, Medium};
 use crate::url::is_hidden;
 
 const PART: &str = ".part";
@@ -32,18 +32,18 @@ impl Target {
     /// The target that the user named; `None` where the name is left to the server.
     pub(crate) fn given(request: &Request) -> Result<Option<Self>> {
         match &request.output {
-            Output::File(path) => Self::new(&request.dir.join(path), request.durability).map(Some),
+            Output::File(path) => Self::new(request, &request.dir.join(path)).map(Some),
             Output::Proposed | Output::Nowhere => Ok(None),
         }
     }
 
     /// The target by the name that the server, or else the URL, proposes.
     pub(crate) fn proposed(request: &Request, file_name: Option<&str>) -> Result<Self> {
-        Self::new(&request.dir.join(proposed_name(request, file_name)), request.durability)
+        Self::new(request, &request.dir.join(proposed_name(request, file_name)))
     }
 
     /// A target at `path`. Its folder is made if it is missing.
-    fn new(path: &Path, durability: Durability) -> Result<Self> {
+    fn new(request: &Request, path: &Path) -> Result<Self> {
         let not_a_file = || {
             Error::new(ErrorKind::Local, "is not a file's name")
                 .at(path.display())
@@ -54,14 +54,15 @@ impl Target {
         }
         let name = path.file_name().ok_or_else(not_a_file)?.to_owned();
         let dir = folder_of(path);
-        std::fs::create_dir_all(&dir).map_err(|error| Error::io(&dir, "make the folder", error))?;
-        Self::existing(&dir, name, durability)
+        let (disk, durability) = (request.disk.as_ref(), request.durability);
+        make_folders(disk, &dir, durability).map_err(|error| Error::io(&dir, "make the folder", error))?;
+        Self::existing(disk, &dir, name, durability)
     }
 
-    fn existing(dir: &Path, name: OsString, durability: Durability) -> Result<Self> {
+    fn existing(disk: &dyn Disk, dir: &Path, name: OsString, durability: Durability) -> Result<Self> {
         let folder =
-            DiskFolder::open(dir, durability).map_err(|error| Error::io(dir, "open the folder", error))?;
-        Ok(Self { folder: Arc::new(folder), dir: dir.to_owned(), name })
+            disk.folder(dir, durability).map_err(|error| Error::io(dir, "open the folder", error))?;
+        Ok(Self { folder, dir: dir.to_owned(), name })
     }
 
     /// The target whose name, part file or checkpoint `path` is; its folder must exist.
@@ -70,7 +71,8 @@ impl Target {
             .file_name()
             .ok_or_else(|| Error::new(ErrorKind::Local, "is not a file's name").at(path.display()))?;
         let stem = [CHECKPOINT, PART].into_iter().find_map(|suffix| strip_suffix(name, suffix));
-        Self::existing(&folder_of(path), stem.unwrap_or_else(|| name.to_owned()), Durability::PowerCut)
+        let stem = stem.unwrap_or_else(|| name.to_owned());
+        Self::existing(&SystemDisk, &folder_of(path), stem, Durability::PowerCut)
     }
 
     pub(crate) fn folder(&self) -> &dyn Folder {
@@ -132,6 +134,21 @@ impl Target {
             (Some(Entry::Symlink), _) => Err(taken("is a symbolic link", "name the file that it stands for")),
             (Some(Entry::Other), _) => Err(taken("is not a regular file", "choose another name with -o")),
         }
+    }
+}
+
+/// Makes a folder and those above it, as far as they are missing. What is durable in a folder is so only if the
+/// folder's own name is.
+fn make_folders(disk: &dyn Disk, dir: &Path, durability: Durability) -> io::Result<()> {
+    let above = folder_of(dir);
+    match disk.folder(dir, durability) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && above != dir => {}
+        found => return found.map(drop),
+    }
+    make_folders(disk, &above, durability)?;
+    match disk.make_folder(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => disk.folder(&above, durability)?.sync(),
     }
 }
 
@@ -341,7 +358,12 @@ mod tests {
     }
 
     fn target(dir: &tempfile::TempDir) -> Target {
-        Target::new(&dir.path().join("x"), Durability::Kill).unwrap()
+        at(dir, "x").unwrap()
+    }
+
+    fn at(dir: &tempfile::TempDir, path: &str) -> Result<Target> {
+        make_folders(&SystemDisk, &folder_of(&dir.path().join(path)), Durability::Kill).unwrap();
+        Target::of_any_name(&dir.path().join(path))
     }
 
     #[test]
@@ -353,17 +375,12 @@ mod tests {
         assert_eq!(target.is_wanted(Existing::Refuse).unwrap_err().kind(), ErrorKind::Local);
         assert!(target.is_wanted(Existing::Replace).unwrap());
         assert!(!target.is_wanted(Existing::Skip).unwrap());
-        let link = Target::new(&dir.path().join("link"), Durability::Kill).unwrap();
+        let link = at(&dir, "link").unwrap();
         std::os::unix::fs::symlink("nowhere", link.path()).unwrap();
         assert!(link.is_wanted(Existing::Replace).is_err(), "a dangling link");
-        let folder = Target::new(&dir.path().join("d/f"), Durability::Kill).unwrap();
+        let folder = at(&dir, "d/f").unwrap();
         assert!(folder.is_wanted(Existing::Refuse).unwrap(), "its folder is made");
-        assert!(
-            Target::new(&dir.path().join("d"), Durability::Kill)
-                .unwrap()
-                .is_wanted(Existing::Replace)
-                .is_err()
-        );
+        assert!(at(&dir, "d").unwrap().is_wanted(Existing::Replace).is_err());
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! The checkpoint file has two slots. A *soft* commit goes to the slot that does not hold the last hard one, so
 //! that a torn write never costs the hard one. A *hard* commit goes there too; then the slots change roles.
 //! The types keep the order: a hard commit takes a [`Durable`], and only a successful sync makes one.
+//!
+//! What an earlier run only claimed softly may be gone with its power. A hard slot does not repeat such a claim before
+//! it was read back; the soft one after it does.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +14,9 @@ use std::sync::Arc;
 use super::checkpoint::{self, Checkpoint, Commit, MAX_FILE, Slot};
 use super::medium::Medium;
 use super::part::PartFile;
+use crate::bitmap::Bitmap;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Ledger;
 
 /// A checkpoint whose claimed bytes were all written to the part file before it was taken.
 #[derive(Clone, Debug)]
@@ -44,6 +49,8 @@ pub(crate) struct CheckpointFile {
     slot_size: u64,
     generation: u64,
     hard_slot: u64,
+    /// What the hard slot claims.
+    durable: Bitmap,
 }
 
 /// What a checkpoint file held.
@@ -63,27 +70,28 @@ impl CheckpointFile {
         medium.read_exact_at(&mut bytes, 0).map_err(failed)?;
         let second = bytes.len() / 2;
         let slots = [checkpoint::decode(&bytes), checkpoint::decode(&bytes[second..])];
-        let mut file =
-            Self { path: path.to_owned(), medium, slot_size: second as u64, generation: 0, hard_slot: 1 };
+        let (path, durable) = (path.to_owned(), Bitmap::new(0));
+        let mut file = Self { path, medium, slot_size: second as u64, generation: 0, hard_slot: 1, durable };
         file.choose(slots).map(|found| (file, found))
     }
 
     /// The newest valid slot, and the slot that must not be written next.
     fn choose(&mut self, slots: [Slot; 2]) -> Result<Found> {
         let mut found = Found::Unreadable;
-        let mut newest_hard = None;
+        let mut newest_hard: Option<(u64, u64, Ledger)> = None;
         let mut newer = None;
         for (slot, index) in slots.into_iter().zip(0..) {
             match slot {
                 Slot::Valid { generation, commit, checkpoint } => {
+                    let is_newest = newest_hard.as_ref().is_none_or(|(newest, ..)| generation > *newest);
+                    if commit == Commit::Hard && is_newest {
+                        newest_hard = Some((generation, index, checkpoint.ledger.clone()));
+                    }
                     if generation > self.generation || matches!(found, Found::Unreadable) {
                         self.generation = generation;
                         // Without a hard slot the newest is the one to keep.
                         self.hard_slot = index;
                         found = Found::Checkpoint(checkpoint);
-                    }
-                    if commit == Commit::Hard && newest_hard.is_none_or(|(newest, _)| generation > newest) {
-                        newest_hard = Some((generation, index));
                     }
                 }
                 Slot::Newer { version } => newer = Some(version),
@@ -95,8 +103,12 @@ impl CheckpointFile {
             let hint = "use that haul, or start over with --restart";
             return Err(Error::new(ErrorKind::Local, message).at(self.path.display()).hint(hint));
         }
-        if let Some((_, index)) = newest_hard {
+        if let Some((_, index, _)) = newest_hard {
             self.hard_slot = index;
+        }
+        if let Found::Checkpoint(checkpoint) = &found {
+            let hard = newest_hard.map(|(.., ledger)| ledger);
+            self.durable = checkpoint.ledger.agreeing_with(hard.as_ref());
         }
         Ok(found)
     }
@@ -115,7 +127,8 @@ impl CheckpointFile {
     pub(crate) fn start(path: &Path, medium: Arc<dyn Medium>, checkpoint: Checkpoint) -> Result<Self> {
         let slot_size = checkpoint::slot_size(&checkpoint);
         debug_assert_eq!(checkpoint.ledger.complete().count(), 0);
-        let mut file = Self { path: path.to_owned(), medium, slot_size, generation: 0, hard_slot: 1 };
+        let (path, durable) = (path.to_owned(), Bitmap::new(checkpoint.ledger.segments().count()));
+        let mut file = Self { path, medium, slot_size, generation: 0, hard_slot: 1, durable };
         let sized = match file.medium.allocate(2 * slot_size) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => file.medium.set_len(2 * slot_size),
             done => done,
@@ -136,12 +149,21 @@ impl CheckpointFile {
         self.write(Commit::Soft, &snapshot.0)
     }
 
-    /// Writes a snapshot whose bytes are on the disk, and waits until it is there itself.
+    /// Writes what is on the disk of a snapshot, and waits until it is there itself.
     pub(crate) fn hard(&mut self, durable: &Durable) -> Result<()> {
-        self.write(Commit::Hard, durable.checkpoint())?;
+        let Checkpoint { identity, ledger, saved_at } = &**durable.checkpoint();
+        let ledger = ledger.without_claims_beyond(&self.durable);
+        let certain = Checkpoint { identity: identity.clone(), ledger, saved_at: *saved_at };
+        self.write(Commit::Hard, &certain)?;
         self.medium.sync_data().map_err(|error| self.failed(error))?;
         self.hard_slot = 1 - self.hard_slot;
+        self.durable = certain.ledger.complete().clone();
         Ok(())
+    }
+
+    /// The segments that are on the disk for certain.
+    pub(crate) fn durable(&self) -> &Bitmap {
+        &self.durable
     }
 
     fn write(&mut self, commit: Commit, checkpoint: &Checkpoint) -> Result<()> {
@@ -163,20 +185,28 @@ impl CheckpointFile {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{Did, FakeFolder, FakeMedium, Faulty, SEGMENT, checkpoint, snapshot};
+    use super::super::fixture::{OneFile, SEGMENT, checkpoint, snapshot};
+    use super::super::simulated::{DiskFault, Op};
     use super::*;
+    use rustix::io::Errno;
 
-    fn part(medium: &Arc<FakeMedium>) -> PartFile {
-        PartFile::reserve(&FakeFolder, Path::new("/t/x.part"), Arc::clone(medium) as _, 4 * SEGMENT).unwrap()
+    fn part(data: &OneFile) -> PartFile {
+        let (root, medium) = (data.disk.root(), Arc::clone(&data.medium));
+        PartFile::reserve(root.as_ref(), Path::new("/t/x.part"), medium, 4 * SEGMENT).unwrap()
     }
 
-    fn started(medium: &Arc<FakeMedium>) -> CheckpointFile {
-        CheckpointFile::start(Path::new("/t/x.part.ckpt"), Arc::clone(medium) as _, checkpoint(0)).unwrap()
+    fn started(slots: &OneFile) -> CheckpointFile {
+        let medium = Arc::clone(&slots.medium);
+        CheckpointFile::start(Path::new("/t/x.part.ckpt"), medium, checkpoint(0)).unwrap()
+    }
+
+    fn read(bytes: Vec<u8>) -> Result<(CheckpointFile, Found)> {
+        CheckpointFile::read(Path::new("/t/c"), OneFile::with_bytes(bytes).medium)
     }
 
     /// How many segments the file claims when it is read anew.
     fn claimed(bytes: Vec<u8>) -> Option<usize> {
-        match CheckpointFile::read(Path::new("/t/c"), FakeMedium::with_bytes(bytes)).unwrap().1 {
+        match read(bytes).unwrap().1 {
             Found::Checkpoint(checkpoint) => Some(checkpoint.ledger.complete().count()),
             Found::Unreadable => None,
         }
@@ -184,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_newest_slot_is_found() {
-        let (data, medium) = (FakeMedium::unsupporting(&[]), FakeMedium::unsupporting(&[]));
+        let (data, medium) = (OneFile::new(&[]), OneFile::new(&[]));
         let (part, mut file) = (part(&data), started(&medium));
         assert_eq!(claimed(medium.bytes()), Some(0));
         file.soft(&snapshot(1)).unwrap();
@@ -197,7 +227,7 @@ mod tests {
 
     #[test]
     fn h51_a_torn_write_never_costs_the_last_hard_commit() {
-        let (data, medium) = (FakeMedium::unsupporting(&[]), FakeMedium::unsupporting(&[]));
+        let (data, medium) = (OneFile::new(&[]), OneFile::new(&[]));
         let (part, mut file) = (part(&data), started(&medium));
         for round in 0..4 {
             file.hard(&snapshot(2).sync(&part).unwrap()).unwrap();
@@ -217,32 +247,31 @@ mod tests {
 
     #[test]
     fn h50_no_commit_is_hard_without_its_data_on_the_disk() {
-        let data = FakeMedium::unsupporting(&[]);
+        let data = OneFile::new(&[DiskFault::always(Op::Sync, Errno::IO)]);
         let part = part(&data);
-        data.fail(Faulty::Sync, io::ErrorKind::Other);
         assert_eq!(snapshot(2).sync(&part).unwrap_err().kind(), ErrorKind::Local);
     }
 
     #[test]
     fn a_hard_commit_is_synced_itself_and_a_soft_one_is_not() {
-        let (data, medium) = (FakeMedium::unsupporting(&[]), FakeMedium::unsupporting(&[]));
+        let (data, medium) = (OneFile::new(&[]), OneFile::new(&[]));
         let (part, mut file) = (part(&data), started(&medium));
         let from = medium.did().len();
         file.soft(&snapshot(1)).unwrap();
-        assert!(matches!(medium.did()[from..], [Did::Write { .. }]));
+        assert!(matches!(medium.did()[from..], [Op::Write]));
         let durable = snapshot(2).sync(&part).unwrap();
-        assert_eq!(data.did().last(), Some(&Did::Sync));
+        assert_eq!(data.did().last(), Some(&Op::Sync));
         file.hard(&durable).unwrap();
-        assert!(matches!(medium.did()[from + 1..], [Did::Write { .. }, Did::Sync]));
+        assert!(matches!(medium.did()[from + 1..], [Op::Write, Op::Sync]));
     }
 
     #[test]
     fn a_reopened_file_goes_on_where_it_was() {
-        let (data, medium) = (FakeMedium::unsupporting(&[]), FakeMedium::unsupporting(&[]));
+        let (data, medium) = (OneFile::new(&[]), OneFile::new(&[]));
         let part = part(&data);
         started(&medium).hard(&snapshot(2).sync(&part).unwrap()).unwrap();
         let hard_only = medium.bytes();
-        let (mut file, _) = CheckpointFile::read(Path::new("/t/c"), Arc::clone(&medium) as _).unwrap();
+        let (mut file, _) = CheckpointFile::read(Path::new("/t/c"), Arc::clone(&medium.medium)).unwrap();
         file.soft(&snapshot(3)).unwrap();
         assert_eq!(claimed(medium.bytes()), Some(3));
         // The soft commit left the hard one alone.
@@ -254,30 +283,42 @@ mod tests {
     }
 
     #[test]
+    fn h51_a_soft_claim_of_an_earlier_run_is_not_hardened_before_it_is_read_back() {
+        let (data, slots) = (OneFile::new(&[]), OneFile::new(&[]));
+        let part = part(&data);
+        let mut file = started(&slots);
+        file.hard(&snapshot(1).sync(&part).unwrap()).unwrap();
+        file.soft(&snapshot(3)).unwrap();
+        let (mut file, found) = read(slots.bytes()).unwrap();
+        assert_eq!(file.durable().ones().collect::<Vec<_>>(), [0]);
+        let Found::Checkpoint(mut left) = found else { panic!("it can be read") };
+        left.ledger.confirm(2);
+        file.hard(&Snapshot(Arc::new(*left)).sync(&part).unwrap()).unwrap();
+        assert_eq!(file.durable().ones().collect::<Vec<_>>(), [0, 2]);
+    }
+
+    #[test]
     fn h63_what_cannot_be_read_is_nothing_and_what_is_newer_is_left_alone() {
         for bytes in [vec![], vec![0; 10], vec![0; 8192], vec![0xff; 8191]] {
             assert_eq!(claimed(bytes), None);
         }
-        let medium = FakeMedium::unsupporting(&[]);
+        let medium = OneFile::new(&[]);
         started(&medium);
         let mut newer = medium.bytes();
         newer[8] = 9;
-        let error = CheckpointFile::read(Path::new("/t/c"), FakeMedium::with_bytes(newer)).unwrap_err();
+        let error = read(newer).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Local);
         assert!(error.to_string().contains("newer"), "{error}");
     }
 
     #[test]
     fn h63_a_newer_slot_beside_an_older_one_is_not_overwritten() {
-        let medium = FakeMedium::unsupporting(&[]);
+        let medium = OneFile::new(&[]);
         started(&medium).soft(&snapshot(1)).unwrap();
         for slot in [0, medium.bytes().len() / 2] {
             let mut mixed = medium.bytes();
             mixed[slot + 8] = 9;
-            assert!(
-                CheckpointFile::read(Path::new("/t/c"), FakeMedium::with_bytes(mixed)).is_err(),
-                "{slot}"
-            );
+            assert!(read(mixed).is_err(), "{slot}");
         }
     }
 }

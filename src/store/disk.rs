@@ -9,26 +9,40 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{self as sys, Advice, AtFlags, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
-use super::medium::{Durability, Entry, Folder, Map, Medium, Replace};
+use super::medium::{Disk, Durability, Entry, Folder, Map, Medium, Replace};
 use super::window;
 use crate::range::ByteRange;
 
+/// The folders of this machine.
+///
+/// What a signal interrupts is asked again, unless nobody could tell whether it was done: a name that was to be
+/// made, changed or removed. The same command finds out then.
+#[derive(Debug)]
+pub(crate) struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn folder(&self, path: &Path, durability: Durability) -> io::Result<Arc<dyn Folder>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = retry_on_intr(|| sys::open(path, flags, Mode::empty()))?;
+        Ok(Arc::new(DiskFolder { fd, durability }))
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir(path)
+    }
+}
+
 /// A folder held open. What is opened in it is synced, or not, as the folder is.
 #[derive(Debug)]
-pub(crate) struct DiskFolder {
+struct DiskFolder {
     fd: OwnedFd,
     durability: Durability,
 }
 
 impl DiskFolder {
-    pub(crate) fn open(path: &Path, durability: Durability) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self { fd: sys::open(path, flags, Mode::empty())?, durability })
-    }
-
-    fn open_file(&self, name: &OsStr, flags: OFlags) -> io::Result<DiskFile> {
+    fn open_file(&self, name: &OsStr, flags: OFlags) -> rustix::io::Result<DiskFile> {
         let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let fd = sys::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?;
         Ok(DiskFile { file: File::from(fd), durability: self.durability })
@@ -41,7 +55,7 @@ impl Folder for DiskFolder {
     }
 
     fn open(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>> {
-        let file = self.open_file(name, OFlags::empty())?;
+        let file = retry_on_intr(|| self.open_file(name, OFlags::empty()))?;
         let metadata = file.file.metadata()?;
         let ours = metadata.is_file()
             && metadata.nlink() == 1
@@ -50,7 +64,7 @@ impl Folder for DiskFolder {
     }
 
     fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>> {
-        match sys::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+        match retry_on_intr(|| sys::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)) {
             Ok(stat) => Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
                 FileType::RegularFile => Entry::File {
                     inode: stat.st_ino,
@@ -85,13 +99,13 @@ impl Folder for DiskFolder {
 
     fn sync(&self) -> io::Result<()> {
         match self.durability {
-            Durability::PowerCut => Ok(sys::fsync(&self.fd)?),
+            Durability::PowerCut => Ok(retry_on_intr(|| sys::fsync(&self.fd))?),
             Durability::Kill => Ok(()),
         }
     }
 
     fn free_space(&self) -> io::Result<u64> {
-        let stat = sys::fstatvfs(&self.fd)?;
+        let stat = retry_on_intr(|| sys::fstatvfs(&self.fd))?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 }
@@ -112,7 +126,7 @@ impl Medium for DiskFile {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        match sys::fallocate(&self.file, FallocateFlags::empty(), 0, len) {
+        match retry_on_intr(|| sys::fallocate(&self.file, FallocateFlags::empty(), 0, len)) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Err(io::ErrorKind::Unsupported.into()),
             done => Ok(done?),
         }

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::range::ByteRange;
@@ -47,6 +48,14 @@ pub(crate) enum Entry {
 pub(crate) enum Replace {
     Never,
     Allowed,
+}
+
+/// Where folders are found by their paths.
+pub(crate) trait Disk: Send + Sync + Debug {
+    /// Opens a folder.
+    fn folder(&self, path: &Path, durability: Durability) -> io::Result<Arc<dyn Folder>>;
+    /// Makes a folder in one that exists.
+    fn make_folder(&self, path: &Path) -> io::Result<()>;
 }
 
 /// An open folder: names are looked up in it whatever happens to its own path meanwhile.

@@ -1,7 +1,7 @@
 //! Files: the part file and the checkpoint, in an order that survives a kill and a power cut.
 //!
 //! [`checkpoint`] turns state into bytes and back and is pure. [`medium`] is the seam to the operating system;
-//! everything above it runs on a fake one in tests. Nothing here knows of HTTP.
+//! everything above it runs on a simulated one in tests. Nothing here knows of HTTP.
 
 pub(crate) mod checkpoint;
 pub(crate) mod commit;
@@ -12,4 +12,6 @@ mod trial;
 pub(crate) mod window;
 
 #[cfg(test)]
-pub(crate) mod fake;
+pub(crate) mod fixture;
+#[cfg(test)]
+pub(crate) mod simulated;

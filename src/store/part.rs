@@ -306,56 +306,59 @@ impl Drop for WindowGuard {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{FakeFolder, FakeMedium, Faulty};
+    use super::super::fixture::OneFile;
+    use super::super::simulated::{DiskFault, Op};
     use super::*;
+    use rustix::io::Errno;
 
     const LEN: u64 = 256 << 10;
 
-    fn reserved(medium: &Arc<FakeMedium>) -> Result<PartFile> {
-        PartFile::reserve(&FakeFolder, Path::new("/t/x.part"), Arc::clone(medium) as _, LEN)
+    fn reserved(file: &OneFile) -> Result<PartFile> {
+        let (root, medium) = (file.disk.root(), Arc::clone(&file.medium));
+        PartFile::reserve(root.as_ref(), Path::new("/t/x.part"), medium, LEN)
     }
 
     #[test]
     fn both_ways_of_writing_put_bytes_where_they_belong() {
         for (faults, writing) in [
             (&[][..], Writing::Mapped),
-            (&[Faulty::Map], Writing::Positioned),
-            (&[Faulty::Allocate], Writing::Positioned),
+            (&[DiskFault::unsupported(Op::Map)], Writing::Positioned),
+            (&[DiskFault::unsupported(Op::Allocate)], Writing::Positioned),
         ] {
-            let medium = FakeMedium::unsupporting(faults);
-            let part = reserved(&medium).unwrap();
+            let file = OneFile::new(faults);
+            let part = reserved(&file).unwrap();
             assert_eq!(part.writing(), writing);
             let mut window = part.window(ByteRange::new(64 << 10, 128 << 10)).unwrap();
             window.write(b"abc").unwrap();
             window.write(b"def").unwrap();
             assert_eq!((window.position(), window.space()), ((64 << 10) + 6, (64 << 10) - 6));
             drop(window);
-            assert_eq!(&medium.bytes()[64 << 10..(64 << 10) + 6], b"abcdef");
-            assert_eq!(medium.bytes().len() as u64, LEN);
+            assert_eq!(&file.bytes()[64 << 10..(64 << 10) + 6], b"abcdef");
+            assert_eq!(file.bytes().len() as u64, LEN);
         }
     }
 
     #[test]
     fn h53_where_a_page_is_gone_a_positioned_write_says_why() {
-        let medium = FakeMedium::failing(Faulty::Page, io::ErrorKind::Other);
-        let part = reserved(&medium).unwrap();
+        let file = OneFile::new(&[DiskFault::always(Op::Page, Errno::IO)]);
+        let part = reserved(&file).unwrap();
         let open = |start| part.window(ByteRange::new(start, start + (64 << 10))).unwrap();
         let (mut first, mut second, mut third) = (open(0), open(64 << 10), open(128 << 10));
         first.write(b"abc").unwrap();
         first.write(b"def").unwrap();
         drop(first);
-        assert_eq!(&medium.bytes()[..6], b"abcdef", "nothing was wrong, after all");
-        medium.fail(Faulty::Write, io::ErrorKind::StorageFull);
+        assert_eq!(&file.bytes()[..6], b"abcdef", "nothing was wrong, after all");
+        file.disk.fail(DiskFault::always(Op::Write, Errno::NOSPC));
         let error = second.write(b"abc").unwrap_err();
         assert!(error.to_string().contains("the disk is full"), "{error}");
-        medium.set_len(100).unwrap();
+        file.medium.set_len(100).unwrap();
         let error = third.write(b"abc").unwrap_err();
         assert!(error.to_string().contains("somebody else"), "{error}");
     }
 
     #[test]
     fn a_byte_has_one_writer() {
-        let part = reserved(&FakeMedium::unsupporting(&[])).unwrap();
+        let part = reserved(&OneFile::new(&[])).unwrap();
         let first = part.window(ByteRange::new(0, 128 << 10)).unwrap();
         let refused = part.window(ByteRange::new(64 << 10, 192 << 10)).err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::Internal);
@@ -366,16 +369,16 @@ mod tests {
 
     #[test]
     fn h54_a_full_disk_is_said_before_anything_is_fetched() {
-        let error = reserved(&FakeMedium::failing(Faulty::Allocate, io::ErrorKind::StorageFull)).unwrap_err();
+        let error = reserved(&OneFile::new(&[DiskFault::always(Op::Allocate, Errno::NOSPC)])).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Local);
         assert!(error.to_string().contains("the disk is full"), "{error}");
     }
 
     #[test]
     fn h65_a_part_file_of_another_length_is_not_reused() {
-        let medium = FakeMedium::unsupporting(&[]);
+        let medium = OneFile::new(&[]).medium;
         medium.set_len(LEN - 1).unwrap();
-        let again = PartFile::reopen(Path::new("/t/x.part"), Arc::clone(&medium) as _, LEN).unwrap();
+        let again = PartFile::reopen(Path::new("/t/x.part"), Arc::clone(&medium), LEN).unwrap();
         assert!(again.is_none());
         medium.set_len(LEN).unwrap();
         assert!(PartFile::reopen(Path::new("/t/x.part"), medium, LEN).unwrap().is_some());

@@ -1,0 +1,208 @@
+//! Whole downloads over a simulated disk, and the oracle that judges them.
+//!
+//! The server is a real one on loopback, the engine is the whole engine with small measures; only the disk is not.
+
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+use super::builder::DownloadBuilder;
+use super::report::Report;
+use super::request::Download;
+use super::tuning::Tuning;
+use crate::digest::crc32c;
+use crate::error::Result;
+use crate::http::retry::Backoff;
+use crate::store::checkpoint::{Checkpoint, Commit, Slot, decode};
+use crate::store::simulated::{Image, SimulatedDisk};
+use crate::support::{Content, Resource, Server};
+
+pub(super) const SEGMENT: u64 = 64 << 10;
+/// Eight segments, the last of them short.
+pub(super) const OBJECT: Content = Content::new(1, 8 * SEGMENT - 1000);
+/// Another version, of the same length.
+pub(super) const LATER: Content = Content::new(2, 8 * SEGMENT - 1000);
+/// Longer than any run takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// So slow that there are some commits while the object comes.
+pub(super) const RATE: u64 = 24 << 20;
+
+const TARGET: &str = "/x";
+
+/// A server, and a runtime to download with.
+pub(super) struct World {
+    pub(super) server: Server,
+    runtime: Runtime,
+    options: fn(DownloadBuilder) -> DownloadBuilder,
+    /// The versions of the object that the target may be.
+    versions: Vec<Content>,
+    /// What has the target's name before.
+    old: Option<Vec<u8>>,
+    /// Segments whose claims were false from the start.
+    spoiled: Vec<usize>,
+    before: Option<Image>,
+}
+
+impl World {
+    pub(super) fn new(resource: Resource) -> Self {
+        Self {
+            server: Server::start([("/f", resource)]),
+            runtime: Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
+            options: |builder| builder,
+            versions: vec![OBJECT],
+            old: None,
+            spoiled: Vec::new(),
+            before: None,
+        }
+    }
+
+    /// The same options for every run.
+    pub(super) fn options(mut self, options: fn(DownloadBuilder) -> DownloadBuilder) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// From now on the server has another version, and only that one counts.
+    pub(super) fn becomes(mut self, resource: Resource, version: Content) -> Self {
+        self.server.replace("/f", resource);
+        self.versions = vec![version];
+        self
+    }
+
+    /// A file has the target's name already.
+    pub(super) fn with_old(mut self, bytes: &[u8]) -> Self {
+        let disk = self.disk();
+        disk.put(&TARGET[1..], bytes.to_vec());
+        self.before = Some(disk.cut());
+        self.old = Some(bytes.to_vec());
+        self
+    }
+
+    /// An earlier run was killed in the midst, with at least so many segments in place.
+    pub(super) fn half_done(mut self, least: usize) -> Self {
+        for change in 12.. {
+            let disk = self.disk();
+            disk.cut_before(change);
+            let ended = self.run(&disk);
+            let image = disk.image().unwrap_or_else(|| panic!("it ended with {ended:?} before that many"));
+            let claimed = newest(&image.survivor(1, false));
+            if claimed.is_some_and(|found| (least..8).contains(&found.ledger.complete().count())) {
+                self.before = Some(image);
+                break;
+            }
+        }
+        self
+    }
+
+    /// The first claimed segments of the half-done download are not what they were written as.
+    pub(super) fn spoil(mut self, segments: usize) -> Self {
+        let disk = self.disk();
+        let claims: Vec<usize> =
+            newest(&disk).expect("it is half done").ledger.claims().take(segments).collect();
+        let mut part = disk.bytes("/x.part").expect("it is half done");
+        for segment in &claims {
+            part[segment * usize::try_from(SEGMENT).unwrap() + 7] ^= 1;
+        }
+        disk.put("x.part", part);
+        self.before = Some(disk.cut());
+        self.spoiled = claims;
+        self
+    }
+
+    /// The disk before a run.
+    pub(super) fn disk(&self) -> SimulatedDisk {
+        self.before.as_ref().map_or_else(SimulatedDisk::new, |before| before.survivor(1, false))
+    }
+
+    /// The command, once.
+    pub(super) fn run(&self, disk: &SimulatedDisk) -> Result<Report> {
+        self.run_with(disk, |builder| builder)
+    }
+
+    pub(super) fn run_with(
+        &self,
+        disk: &SimulatedDisk,
+        more: impl FnOnce(DownloadBuilder) -> DownloadBuilder,
+    ) -> Result<Report> {
+        let builder = Download::builder(self.server.url("/f")).jobs(2).segment_size(SEGMENT).output(TARGET);
+        let builder = builder.tuning(small()).disk(disk.clone());
+        let download = more((self.options)(builder)).build().unwrap();
+        self.runtime.block_on(async { timeout(PATIENCE, download.start()).await.expect("it ends in time") })
+    }
+
+    /// Nothing is wrong under the final name, whatever else there is: the old file, one version, or nothing.
+    /// Gives whether it is the object.
+    #[track_caller]
+    pub(super) fn assert_right_name(&self, disk: &SimulatedDisk) -> bool {
+        let Some(found) = disk.bytes(TARGET) else {
+            assert_eq!(self.old, None, "the old file is gone");
+            return false;
+        };
+        if self.old.as_ref() == Some(&found) {
+            return false;
+        }
+        let whole = self.versions.iter().any(|version| version.bytes() == found);
+        assert!(whole, "{} wrong bytes under the final name", found.len());
+        true
+    }
+
+    /// The oracle: exit 0 and one version, or another code and the final name untouched.
+    #[track_caller]
+    pub(super) fn assert_oracle(&self, disk: &SimulatedDisk, ended: &Result<Report>) {
+        let whole = self.assert_right_name(disk);
+        assert_eq!(whole, ended.is_ok(), "{ended:?}");
+    }
+
+    /// What a hard slot claims, the disk holds.
+    #[track_caller]
+    pub(super) fn assert_claims_hold(&self, disk: &SimulatedDisk) {
+        for checkpoint in hard_slots(disk) {
+            let part = disk.on_disk(checkpoint.identity.inode).unwrap_or_default();
+            let segments = checkpoint.ledger.segments();
+            for index in checkpoint.ledger.claims().filter(|index| !self.spoiled.contains(index)) {
+                let range = segments.range(index);
+                let bytes = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+                let found = part.get(bytes).map(crc32c);
+                assert_eq!(found, Some(checkpoint.ledger.crc(index)), "a hard slot claims segment {index}");
+            }
+        }
+    }
+}
+
+/// A world for half a MiB.
+fn small() -> Tuning {
+    Tuning {
+        first_span: SEGMENT,
+        least_span: SEGMENT,
+        least_steal: Duration::from_millis(2),
+        steal_age: Duration::from_millis(2),
+        tick: Duration::from_millis(1),
+        backoff: Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(2) },
+        soft_interval: Duration::from_millis(1),
+        hard_interval: Duration::from_millis(2),
+        ..Tuning::default()
+    }
+}
+
+fn slots(disk: &SimulatedDisk) -> Vec<Slot> {
+    let Some(bytes) = disk.bytes("/x.part.ckpt") else { return Vec::new() };
+    vec![decode(&bytes), decode(&bytes[bytes.len() / 2..])]
+}
+
+fn hard_slots(disk: &SimulatedDisk) -> Vec<Checkpoint> {
+    let hard = slots(disk).into_iter().filter_map(|slot| match slot {
+        Slot::Valid { commit: Commit::Hard, checkpoint, .. } => Some(*checkpoint),
+        _ => None,
+    });
+    hard.collect()
+}
+
+/// What a resume would go by.
+fn newest(disk: &SimulatedDisk) -> Option<Checkpoint> {
+    let valid = slots(disk).into_iter().filter_map(|slot| match slot {
+        Slot::Valid { generation, checkpoint, .. } => Some((generation, *checkpoint)),
+        _ => None,
+    });
+    valid.max_by_key(|(generation, _)| *generation).map(|(_, checkpoint)| checkpoint)
+}

@@ -1,0 +1,445 @@
+//! The disk itself: what is on it, what was asked of it, when it fails, and when its power goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Component, Path};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fastrand::Rng;
+use rustix::io::Errno;
+
+use super::file::Content;
+use super::folder::{Listing, SimulatedFolder};
+use super::survival::{self, Change, NameChange};
+use crate::store::medium::{Disk, Durability, Entry, Folder, Medium};
+
+/// What can be asked of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Op {
+    OpenFolder,
+    MakeFolder,
+    Create,
+    Open,
+    Entry,
+    Rename,
+    Remove,
+    SyncFolder,
+    FreeSpace,
+    Length,
+    Inode,
+    Allocate,
+    SetLength,
+    Read,
+    Write,
+    Map,
+    /// A write through a map: a page of it is gone.
+    Page,
+    Sync,
+    DropCache,
+    SetMode,
+    Lock,
+}
+
+impl Op {
+    #[expect(dead_code, reason = "for the faults of every call, which come next")]
+    pub(crate) const ALL: [Self; 21] = [
+        Self::OpenFolder,
+        Self::MakeFolder,
+        Self::Create,
+        Self::Open,
+        Self::Entry,
+        Self::Rename,
+        Self::Remove,
+        Self::SyncFolder,
+        Self::FreeSpace,
+        Self::Length,
+        Self::Inode,
+        Self::Allocate,
+        Self::SetLength,
+        Self::Read,
+        Self::Write,
+        Self::Map,
+        Self::Page,
+        Self::Sync,
+        Self::DropCache,
+        Self::SetMode,
+        Self::Lock,
+    ];
+
+    /// Whether it makes a difference to what is on the disk, now or after a power cut.
+    fn changes(self) -> bool {
+        matches!(
+            self,
+            Self::MakeFolder
+                | Self::Create
+                | Self::Rename
+                | Self::Remove
+                | Self::SyncFolder
+                | Self::Allocate
+                | Self::SetLength
+                | Self::Write
+                | Self::Map
+                | Self::Sync
+        )
+    }
+}
+
+/// Operations of one kind that fail: those from number `from` to before number `to`, counted from 0.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DiskFault {
+    pub(crate) op: Op,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    pub(crate) errno: Errno,
+}
+
+impl DiskFault {
+    #[expect(dead_code, reason = "for the faults of every call, which come next")]
+    pub(crate) fn nth(op: Op, number: u64, errno: Errno) -> Self {
+        Self { op, from: number, to: number + 1, errno }
+    }
+
+    pub(crate) fn always(op: Op, errno: Errno) -> Self {
+        Self { op, from: 0, to: u64::MAX, errno }
+    }
+
+    /// The file system does not know the operation.
+    pub(crate) fn unsupported(op: Op) -> Self {
+        Self::always(op, Errno::NOSYS)
+    }
+}
+
+#[derive(Debug)]
+enum Node {
+    File(Content),
+    Folder(Listing),
+}
+
+const ROOT: u64 = 1;
+
+/// A disk; clones are the same disk.
+#[derive(Clone, Debug)]
+pub(crate) struct SimulatedDisk(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    nodes: BTreeMap<u64, Node>,
+    log: Vec<(Op, u64)>,
+    asked: BTreeMap<Op, u64>,
+    faults: Vec<DiskFault>,
+    failed: u64,
+    /// How many changes were begun.
+    changes: u64,
+    /// The power goes before the change of this number, counted from 0.
+    cut: Option<u64>,
+    image: Option<Image>,
+    rng: Rng,
+}
+
+impl SimulatedDisk {
+    pub(crate) fn new() -> Self {
+        Self::of(BTreeMap::from([(ROOT, Node::Folder(Listing::default()))]))
+    }
+
+    fn of(nodes: BTreeMap<u64, Node>) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            nodes,
+            log: Vec::new(),
+            asked: BTreeMap::new(),
+            faults: Vec::new(),
+            failed: 0,
+            changes: 0,
+            cut: None,
+            image: None,
+            rng: Rng::with_seed(0),
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The power goes before the change of this number, counted from 0: it and all that follows fails.
+    pub(crate) fn cut_before(&self, change: u64) {
+        self.state().cut = Some(change);
+    }
+
+    /// What the power cut froze, if it came.
+    pub(crate) fn image(&self) -> Option<Image> {
+        self.state().image.clone()
+    }
+
+    /// Cuts the power now.
+    pub(crate) fn cut(&self) -> Image {
+        let mut state = self.state();
+        state.freeze();
+        state.image.clone().expect("just frozen")
+    }
+
+    #[expect(dead_code, reason = "for the faults of every call, which come next")]
+    /// How many changes were begun.
+    pub(crate) fn changes(&self) -> u64 {
+        self.state().changes
+    }
+
+    pub(crate) fn fail(&self, fault: DiskFault) {
+        self.state().faults.push(fault);
+    }
+
+    /// Nothing fails any more, and counting begins anew.
+    pub(crate) fn heal(&self) {
+        let mut state = self.state();
+        state.faults.clear();
+        state.asked.clear();
+        state.failed = 0;
+    }
+
+    #[expect(dead_code, reason = "for the faults of every call, which come next")]
+    /// How many operations were made to fail.
+    pub(crate) fn failed(&self) -> u64 {
+        self.state().failed
+    }
+
+    /// What was asked, in order.
+    pub(crate) fn log(&self) -> Vec<Op> {
+        self.state().log.iter().map(|(op, _)| *op).collect()
+    }
+
+    /// A new file, open.
+    pub(crate) fn file(&self, name: &str) -> Arc<dyn Medium> {
+        self.root().create(OsStr::new(name)).expect("the name is free")
+    }
+
+    pub(crate) fn root(&self) -> Arc<dyn Folder> {
+        Arc::new(SimulatedFolder { disk: self.clone(), inode: ROOT })
+    }
+
+    /// Puts a file there, or other bytes in it, durably.
+    pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
+        let mut state = self.state();
+        let known = state.listing(ROOT).live.get(OsStr::new(name)).copied();
+        let inode = known.unwrap_or_else(|| state.free_inode());
+        state.nodes.insert(inode, Node::File(Content::durable(bytes)));
+        let listing = state.listing(ROOT);
+        listing.live.insert(name.into(), inode);
+        listing.durable.insert(name.into(), inode);
+    }
+
+    /// What every process sees under a path.
+    pub(crate) fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+        let inode = self.find(Path::new(path)).ok()?;
+        self.content_of(inode, Content::live)
+    }
+
+    /// What the platters hold of the file of that number.
+    pub(crate) fn on_disk(&self, inode: u64) -> Option<Vec<u8>> {
+        self.content_of(inode, |content| content.on_disk().to_vec())
+    }
+
+    fn content_of<T>(&self, inode: u64, look: impl FnOnce(&Content) -> T) -> Option<T> {
+        match self.state().nodes.get(&inode)? {
+            Node::File(content) => Some(look(content)),
+            Node::Folder(_) => None,
+        }
+    }
+
+    /// The names in a folder.
+    pub(crate) fn names(&self, path: &str) -> Vec<String> {
+        let Ok(inode) = self.find(Path::new(path)) else { return Vec::new() };
+        let mut state = self.state();
+        state.listing(inode).live.keys().map(|name| name.to_string_lossy().into_owned()).collect()
+    }
+
+    fn find(&self, path: &Path) -> io::Result<u64> {
+        let mut state = self.state();
+        let mut at = ROOT;
+        for component in path.components() {
+            let Component::Normal(name) = component else { continue };
+            let Some(Node::Folder(listing)) = state.nodes.get_mut(&at) else {
+                return Err(io::ErrorKind::NotADirectory.into());
+            };
+            at = *listing.live.get(name).ok_or(io::ErrorKind::NotFound)?;
+        }
+        Ok(at)
+    }
+
+    /// A name in a folder for something new.
+    pub(super) fn make(&self, op: Op, folder: u64, name: &OsStr) -> io::Result<u64> {
+        let mut state = self.state();
+        state.enter(op, folder)?;
+        let inode = state.free_inode();
+        let listing = state.listing(folder);
+        if listing.live.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        listing.change(NameChange::Made { name: name.to_owned(), inode });
+        let node = match op {
+            Op::MakeFolder => Node::Folder(Listing::default()),
+            _ => Node::File(Content::durable(Vec::new())),
+        };
+        state.nodes.insert(inode, node);
+        Ok(inode)
+    }
+
+    pub(super) fn entry(&self, inode: u64) -> Entry {
+        match &self.state().nodes[&inode] {
+            Node::File(content) => Entry::File { inode, length: content.len() as u64 },
+            Node::Folder(_) => Entry::Folder,
+        }
+    }
+
+    pub(super) fn on_file<T>(
+        &self,
+        op: Op,
+        inode: u64,
+        act: impl FnOnce(&mut Content) -> T,
+    ) -> io::Result<T> {
+        let mut state = self.state();
+        state.enter(op, inode)?;
+        Ok(act(state.content(inode)))
+    }
+
+    pub(super) fn on_folder<T>(
+        &self,
+        op: Op,
+        inode: u64,
+        act: impl FnOnce(&mut Listing) -> T,
+    ) -> io::Result<T> {
+        let mut state = self.state();
+        state.enter(op, inode)?;
+        Ok(act(state.listing(inode)))
+    }
+
+    /// What happens to a file without being asked for.
+    pub(super) fn anyway(&self, inode: u64, act: impl FnOnce(&mut Content)) {
+        act(self.state().content(inode));
+    }
+
+    pub(super) fn anyway_by_chance(&self, inode: u64, act: impl FnOnce(&mut Content, &mut Rng)) {
+        let mut state = self.state();
+        let mut rng = state.rng.fork();
+        act(state.content(inode), &mut rng);
+    }
+}
+
+impl State {
+    fn enter(&mut self, op: Op, inode: u64) -> io::Result<()> {
+        if op.changes() && self.image.is_none() {
+            if self.cut == Some(self.changes) {
+                self.freeze();
+            } else {
+                self.changes += 1;
+            }
+        }
+        if self.image.is_some() {
+            return Err(io::Error::other("the power is cut"));
+        }
+        self.log.push((op, inode));
+        let asked = self.asked.entry(op).or_default();
+        let number = *asked;
+        *asked += 1;
+        let hit = |fault: &&DiskFault| fault.op == op && (fault.from..fault.to).contains(&number);
+        match self.faults.iter().find(hit) {
+            Some(fault) => {
+                self.failed += 1;
+                Err(fault.errno.into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn freeze(&mut self) {
+        let frozen = self.nodes.iter().map(|(inode, node)| {
+            let frozen = match node {
+                Node::File(content) => {
+                    Frozen::File { durable: content.on_disk().to_vec(), changes: content.changes() }
+                }
+                Node::Folder(listing) => Frozen::Folder(listing.clone()),
+            };
+            (*inode, frozen)
+        });
+        self.image = Some(Image(Arc::new(frozen.collect())));
+    }
+
+    /// Numbers are used again, as real ones are.
+    fn free_inode(&self) -> u64 {
+        (ROOT + 1..1 << 20).find(|inode| !self.nodes.contains_key(inode)).expect("there are many")
+    }
+
+    fn content(&mut self, inode: u64) -> &mut Content {
+        match self.nodes.get_mut(&inode) {
+            Some(Node::File(content)) => content,
+            _ => panic!("inode {inode} is no file"),
+        }
+    }
+
+    fn listing(&mut self, inode: u64) -> &mut Listing {
+        match self.nodes.get_mut(&inode) {
+            Some(Node::Folder(listing)) => listing,
+            _ => panic!("inode {inode} is no folder"),
+        }
+    }
+}
+
+/// What the disk and its cache held when the power went.
+#[derive(Clone, Debug)]
+pub(crate) struct Image(Arc<BTreeMap<u64, Frozen>>);
+
+#[derive(Debug)]
+enum Frozen {
+    File { durable: Vec<u8>, changes: Vec<Change> },
+    Folder(Listing),
+}
+
+impl Image {
+    /// The disk when the power is back. The seed decides what survived; 0: nothing but what was synced, 1:
+    /// everything. `any_order`: the file system has no journal that keeps the order of names.
+    pub(crate) fn survivor(&self, seed: u64, any_order: bool) -> SimulatedDisk {
+        let mut rng = Rng::with_seed(seed);
+        let mut nodes = BTreeMap::new();
+        for (inode, frozen) in self.0.iter() {
+            let node = match frozen {
+                Frozen::File { durable, changes } => {
+                    Node::File(Content::durable(survival::content(durable, changes, seed, &mut rng)))
+                }
+                Frozen::Folder(Listing { durable, unsynced, .. }) => Node::Folder(Listing::durable(
+                    survival::names(durable, unsynced, seed, any_order, &mut rng),
+                )),
+            };
+            nodes.insert(*inode, node);
+        }
+        let named = reachable(&nodes);
+        nodes.retain(|inode, _| named.contains(inode));
+        SimulatedDisk::of(nodes)
+    }
+}
+
+fn reachable(nodes: &BTreeMap<u64, Node>) -> BTreeSet<u64> {
+    let mut found = BTreeSet::from([ROOT]);
+    let mut folders = vec![ROOT];
+    while let Some(inode) = folders.pop() {
+        if let Some(Node::Folder(listing)) = nodes.get(&inode) {
+            folders.extend(listing.live.values());
+            found.extend(listing.live.values());
+        }
+    }
+    found
+}
+
+impl Disk for SimulatedDisk {
+    fn folder(&self, path: &Path, _durability: Durability) -> io::Result<Arc<dyn Folder>> {
+        self.state().enter(Op::OpenFolder, ROOT)?;
+        let inode = self.find(path)?;
+        self.state().nodes.get(&inode).filter(|node| matches!(node, Node::Folder(_))).map_or_else(
+            || Err(io::ErrorKind::NotADirectory.into()),
+            |_| Ok(Arc::new(SimulatedFolder { disk: self.clone(), inode }) as Arc<dyn Folder>),
+        )
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        let above = self.find(path.parent().unwrap_or(Path::new("/")))?;
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        self.make(Op::MakeFolder, above, name).map(drop)
+    }
+}
