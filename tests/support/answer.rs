@@ -130,7 +130,7 @@ fn refusal(request: &Request, turn: &Turn<'_>, version: &Version) -> Option<Repl
     if let Some((status, location)) = &resource.redirect {
         return Some(Reply::line(*status).with("Location", location));
     }
-    if turn.fault == Some(&Fault::IgnorePreconditions) {
+    if matches!(turn.fault, Some(Fault::IgnorePreconditions | Fault::Stale)) {
         return None;
     }
     let status = request.failed_precondition(version)?;
@@ -156,8 +156,9 @@ fn content(request: &Request, turn: &Turn<'_>, version: &Version) -> Reply {
     let reply = reply.describe(turn, version);
     match turn.fault {
         Some(Fault::Etag(etag)) => reply.replace(&[("ETag".to_owned(), etag.clone())]),
-        Some(Fault::Encoding(coding)) => reply.with("Content-Encoding", coding),
+        Some(Fault::Encoding(coding) | Fault::Coded(coding)) => reply.with("Content-Encoding", coding),
         Some(Fault::LengthLie(lie)) => Reply { lie: *lie, ..reply },
+        Some(Fault::PartLengthLie(lie)) if reply.status == 206 => Reply { lie: *lie, ..reply },
         Some(Fault::Tail(tail)) => Reply { tail: *tail, ..reply },
         _ => reply,
     }
@@ -174,6 +175,7 @@ fn part(turn: &Turn<'_>, len: u64, first: u64, last: u64) -> Reply {
         Some(Fault::Shift(by)) => (first.saturating_add_signed(*by), last.saturating_add_signed(*by)),
         Some(Fault::Short(count)) => (first, last.min(first.saturating_add((*count).max(1) - 1))),
         Some(Fault::Long(count)) => (first, last.saturating_add(*count).min(len - 1)),
+        Some(Fault::Early(count)) => (first.saturating_sub(*count), last),
         _ => (first, last),
     };
     let truth = content_range(first, last, len);

@@ -28,13 +28,22 @@ impl Content {
         Self { seed, len }
     }
 
+    /// As long, and different in nearly every byte.
+    pub const fn other(&self) -> Self {
+        Self { seed: !self.seed, len: self.len }
+    }
+
     /// Fills `buf` with the bytes from `offset` on; beyond the length the function just goes on.
     pub fn fill(&self, offset: u64, buf: &mut [u8]) {
-        let start = phase(offset);
-        let mut done = buf.len().min(PERIOD);
-        for (index, byte) in buf[..done].iter_mut().enumerate() {
-            let at = (start + index) % PERIOD;
-            *byte = mix(self.seed, (at / 8) as u64).to_le_bytes()[at % 8];
+        let (mut at, mut done) = (phase(offset), 0);
+        let made = buf.len().min(PERIOD);
+        while done < made {
+            let word = mix(self.seed, (at / 8) as u64).to_le_bytes();
+            let word = &word[at % 8..];
+            let some = word.len().min(made - done).min(PERIOD - at);
+            buf[done..done + some].copy_from_slice(&word[..some]);
+            done += some;
+            at = (at + some) % PERIOD;
         }
         while done < buf.len() {
             let more = done.min(buf.len() - done);

@@ -96,8 +96,12 @@ pub enum Fault {
     Short(u64),
     /// A consistent 206 that goes n bytes further than asked, up to the end of the object.
     Long(u64),
+    /// A consistent 206 that begins n bytes before what was asked, or where the object does.
+    Early(u64),
     /// Content-Length is this much off from what is sent; then the connection is closed.
     LengthLie(i64),
+    /// The same, of a 206 alone.
+    PartLengthLie(i64),
     /// Content-Length and `Transfer-Encoding: chunked` at once; the body is chunked.
     LengthAndChunked,
     /// n bytes of junk after the complete body, then close.
@@ -118,6 +122,11 @@ pub enum Fault {
     WrongBytes,
     /// This Content-Encoding is claimed; the bytes are as always.
     Encoding(&'static str),
+    /// This Content-Encoding is claimed, and the bytes are others, as encoded ones are:
+    /// those of [`Content::other`](super::Content::other).
+    Coded(&'static str),
+    /// The first version, whatever has become of it, and no question asked: a cache that was not told.
+    Stale,
     /// One more header on the response; replaces a standard one of the same name.
     Header(String, String),
     /// So many `103 Early Hints` before the response.

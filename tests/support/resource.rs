@@ -187,9 +187,17 @@ impl Resource {
         self
     }
 
-    /// A redirect instead of the content.
+    /// A redirect instead of the content. `{port}` stands for the port of the server that says so.
     pub fn redirect(mut self, status: u16, location: &str) -> Self {
         self.redirect = Some((status, location.to_owned()));
+        self
+    }
+
+    /// The redirect with `{port}` in it replaced: who serves a redirect to itself learns its port late.
+    pub(super) fn at_port(mut self, port: u16) -> Self {
+        if let Some((_, location)) = &mut self.redirect {
+            *location = location.replace("{port}", &port.to_string());
+        }
         self
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use super::content::{Content, Pattern};
+use super::content::Pattern;
 use super::fault::{Fault, Moment, When};
 use super::pace::Pace;
 use super::request::Request;
@@ -29,6 +29,7 @@ struct State {
     version: usize,
     version_hits: Vec<u64>,
     fault_hits: Vec<u64>,
+    struck: u64,
 }
 
 /// What one request meets.
@@ -56,6 +57,7 @@ impl Served {
             version: 0,
             version_hits: vec![0; resource.later.len()],
             fault_hits: vec![0; resource.faults.len()],
+            struck: 0,
         };
         Self {
             patterns: (0..=resource.later.len()).map(|_| OnceLock::new()).collect(),
@@ -72,15 +74,21 @@ impl Served {
         let range = request.range().map(|range| range.asked(self.version(state.version).content.len));
         let moment = Moment { number: state.gets, range, sent: self.sent.load(Ordering::Relaxed) };
         let fault = if request.method == "GET" { state.count(&self.resource, moment) } else { None };
+        let index = if fault == Some(&Fault::Stale) { 0 } else { state.version };
         Turn {
             number: moment.number,
             range,
             resource: &self.resource,
-            version: self.version(state.version),
+            version: self.version(index),
             fault,
             served: self,
-            index: state.version,
+            index,
         }
+    }
+
+    /// How many GETs met a fault, or were the first to meet another version.
+    pub fn struck(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).struck
     }
 
     /// Counts body bytes, before they are written.
@@ -114,12 +122,14 @@ impl Served {
 impl State {
     fn count<'a>(&mut self, resource: &'a Resource, moment: Moment) -> Option<&'a Fault> {
         self.gets += 1;
+        let before = self.version;
         let versions = resource.later.iter().map(|(when, _)| *when);
         if let Some(last) = matching(versions, &mut self.version_hits, moment).last() {
             self.version = self.version.max(last + 1);
         }
         let faults = resource.faults.iter().map(|(when, _)| *when);
         let first = matching(faults, &mut self.fault_hits, moment).first().copied();
+        self.struck += u64::from(first.is_some() || self.version != before);
         first.map(|index| &resource.faults[index].1)
     }
 }
@@ -135,8 +145,8 @@ impl Turn<'_> {
     /// The bytes to send: of the version, or wrong ones.
     pub fn pattern(&self) -> Pattern {
         let content = self.version.content;
-        if self.fault == Some(&Fault::WrongBytes) {
-            return Pattern::new(Content::new(!content.seed, content.len));
+        if matches!(self.fault, Some(Fault::WrongBytes | Fault::Coded(_))) {
+            return Pattern::new(content.other());
         }
         self.served.patterns[self.index].get_or_init(|| Pattern::new(content)).clone()
     }

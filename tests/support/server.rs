@@ -37,7 +37,7 @@ pub struct Server {
 /// Options of a server.
 #[derive(Debug)]
 pub struct Builder {
-    resources: HashMap<String, Arc<Served>>,
+    resources: HashMap<String, Resource>,
     limit: Option<(usize, Excess)>,
     shared_rate: Option<u64>,
     addr: SocketAddr,
@@ -87,12 +87,18 @@ impl Server {
 
     /// Serves another resource under this path from the next request on; its counters start at 0.
     pub fn replace(&self, path: &str, resource: Resource) {
-        lock(&self.shared.resources).insert(path.to_owned(), Arc::new(Served::new(resource)));
+        let served = Served::new(resource.at_port(self.addr.port()));
+        lock(&self.shared.resources).insert(path.to_owned(), Arc::new(served));
     }
 
     /// All requests in the order of their arrival.
     pub fn log(&self) -> Vec<Seen> {
         self.shared.log.read().seen.clone()
+    }
+
+    /// How many GETs met a fault, or were the first to meet another version; of what is served now.
+    pub fn struck(&self) -> u64 {
+        lock(&self.shared.resources).values().map(|served| served.struck()).sum()
     }
 
     /// Body bytes over all responses, without chunk framing. Never less than what clients have received, and
@@ -173,8 +179,7 @@ impl Builder {
 
     /// Serves all of these.
     pub fn resources<'a>(mut self, all: impl IntoIterator<Item = (&'a str, Resource)>) -> Self {
-        let served = |(path, resource): (&str, _)| (path.to_owned(), Arc::new(Served::new(resource)));
-        self.resources.extend(all.into_iter().map(served));
+        self.resources.extend(all.into_iter().map(|(path, resource)| (path.to_owned(), resource)));
         self
     }
 
@@ -203,8 +208,10 @@ impl Builder {
     pub fn start(self) -> Server {
         let listener = TcpListener::bind(self.addr).expect("the address can be bound");
         let addr = listener.local_addr().expect("a bound socket has an address");
+        let served = |resource: Resource| Arc::new(Served::new(resource.at_port(addr.port())));
+        let resources = self.resources.into_iter().map(|(path, resource)| (path, served(resource)));
         let shared = Arc::new(Shared {
-            resources: Mutex::new(self.resources),
+            resources: Mutex::new(resources.collect()),
             limit: self.limit,
             pace: self.shared_rate.map(SharedPace::new),
             log: Log::default(),
