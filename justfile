@@ -33,6 +33,14 @@ demo *ARGS:
 kills N="1000" *SEED:
     cargo run --release --locked --example kills -- {{ N }} {{ SEED }}
 
+# Every scenario of a misbehaving server with N seeds each; HAUL_SEED=n has one seed again.
+scenarios N="10000" NAME="scenarios::":
+    HAUL_SEEDS={{ N }} cargo test --release --locked --lib -- {{ NAME }} --skip random_pairs
+
+# N random pairs of them.
+pairs N="10000":
+    HAUL_SEEDS={{ N }} cargo test --release --locked --lib -- scenarios::pairs::random_pairs
+
 # Advisories, licences, banned packages and sources; needs cargo-deny 0.20.
 deny:
     cargo deny --locked check

@@ -21,6 +21,8 @@ mod proof;
 mod report;
 mod reporter;
 mod request;
+#[cfg(test)]
+mod scenarios;
 mod session;
 mod stream;
 pub(crate) mod target;

@@ -115,6 +115,7 @@ impl Request {
             custom: self.headers.clone(),
             idle_connections: self.jobs,
             drip_time: self.tuning.drip_time,
+            furnish: self.tuning.furnish,
         }
     }
 

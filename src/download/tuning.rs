@@ -28,6 +28,8 @@ pub(crate) struct Tuning {
     pub(crate) soft_interval: Duration,
     /// The time between the end of a hard commit and the beginning of the next.
     pub(crate) hard_interval: Duration,
+    /// What the HTTP client gets besides: tests bring names and certificates of their own.
+    pub(crate) furnish: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
 }
 
 impl Default for Tuning {
@@ -45,6 +47,7 @@ impl Default for Tuning {
             drip_time: Duration::from_secs(30),
             soft_interval: Duration::from_millis(50),
             hard_interval: Duration::from_secs(1),
+            furnish: std::convert::identity,
         }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct ClientOptions {
     pub(crate) idle_connections: usize,
     /// An answer below [`DRIP_RATE`](super::fetch::DRIP_RATE) for this long counts as stalled.
     pub(crate) drip_time: Duration,
+    /// The last word on the client's making.
+    pub(crate) furnish: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
 }
 
 /// What went over the wire. Counters only: nothing is decided by them.
@@ -97,18 +99,19 @@ impl fmt::Debug for Client {
 impl Client {
     /// `url` loses its user and password to the client, which sends them to that origin only.
     pub(crate) fn new(url: &mut SafeUrl, options: ClientOptions) -> Result<Self> {
-        let http = reqwest::Client::builder();
+        let builder = reqwest::Client::builder();
         // Unit tests know no TLS, and reading the machine's roots would be most of what they do.
         #[cfg(test)]
-        let http = http.tls_certs_only([]);
-        let http = http
+        let builder = builder.tls_certs_only([]);
+        let builder = builder
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
             .user_agent(concat!("haul/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(options.connect_timeout)
-            .pool_max_idle_per_host(options.idle_connections)
+            .pool_max_idle_per_host(options.idle_connections);
+        let http = (options.furnish)(builder)
             .build()
             .map_err(|error| Error::new(ErrorKind::Local, "cannot set up TLS").caused_by(error))?;
         let login = url.take_userinfo().map(|userinfo| (url.origin(), userinfo));

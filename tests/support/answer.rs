@@ -87,6 +87,10 @@ pub fn plain(request: &Request, status: u16) -> Answer {
 fn claimed(turn: &Turn<'_>) -> Version {
     match turn.fault {
         Some(Fault::NodeEtag(etag)) => turn.version.clone().etag(Some(etag)),
+        Some(Fault::Node(name)) => {
+            let content = turn.version.content;
+            turn.version.clone().etag(Some(&format!("\"{name}-{:x}-{:x}\"", content.seed, content.len)))
+        }
         _ => turn.version.clone(),
     }
 }
@@ -110,6 +114,10 @@ fn refusal(request: &Request, turn: &Turn<'_>, version: &Version) -> Option<Repl
         Some(Fault::Status(status)) => return Some(Reply::line(*status)),
         Some(Fault::StatusWith(status, headers)) => {
             return Some(Reply::line(*status).replace(headers));
+        }
+        Some(Fault::Page(content)) => {
+            let body = vec![Piece::Content(Pattern::new(*content), 0..content.len)];
+            return Some(Reply { body, ..Reply::new(200) }.with("Content-Type", "text/html"));
         }
         _ => {}
     }

@@ -1,6 +1,6 @@
 //! What goes wrong, and when.
 
-use super::content::mix;
+use super::content::{Content, mix};
 
 /// Which requests something applies to. Only GETs count, from 0, per resource.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +72,8 @@ pub enum Fault {
     Status(u16),
     /// The same with headers, which replace standard ones of the same name (`Date`, too).
     StatusWith(u16, Vec<(String, String)>),
+    /// 200 with a page of this content and no validator, as captive portals do.
+    Page(Content),
     /// 200 with the whole body, though a range was asked for.
     IgnoreRange,
     /// 200 with the whole body, and the Content-Range of what was asked.
@@ -118,6 +120,8 @@ pub enum Fault {
     Etag(String),
     /// The same for preconditions, too, like a node of a cluster with its own `ETag`s.
     NodeEtag(String),
+    /// The same, of a node that makes its tags from its name and the content: `Node("a")`.
+    Node(&'static str),
     /// A right head over other bytes.
     WrongBytes,
     /// This Content-Encoding is claimed; the bytes are as always.

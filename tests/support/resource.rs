@@ -92,6 +92,11 @@ impl Resource {
         }
     }
 
+    /// Another first version, with its validators.
+    pub fn version(self, version: Version) -> Self {
+        Self { version, ..self }
+    }
+
     /// Nothing but a redirect with this status; `location` may be relative.
     pub fn redirecting(status: u16, location: &str) -> Self {
         Self::new(Content::new(0, 0)).redirect(status, location)
@@ -187,17 +192,9 @@ impl Resource {
         self
     }
 
-    /// A redirect instead of the content. `{port}` stands for the port of the server that says so.
+    /// A redirect instead of the content.
     pub fn redirect(mut self, status: u16, location: &str) -> Self {
         self.redirect = Some((status, location.to_owned()));
-        self
-    }
-
-    /// The redirect with `{port}` in it replaced: who serves a redirect to itself learns its port late.
-    pub(super) fn at_port(mut self, port: u16) -> Self {
-        if let Some((_, location)) = &mut self.redirect {
-            *location = location.replace("{port}", &port.to_string());
-        }
         self
     }
 

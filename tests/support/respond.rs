@@ -104,7 +104,8 @@ impl Responder<'_> {
         self.line.entry.status(answer.status);
         self.leave_at_end();
         self.write_all(answer.head.as_bytes())?;
-        let complete = self.body(answer)?;
+        // A cut after the whole body is one before the last chunk.
+        let complete = self.body(answer)? && answer.limit.is_none_or(|limit| limit > answer.len());
         if answer.chunked && complete {
             self.write_all(b"0\r\n\r\n")?;
         }

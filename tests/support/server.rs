@@ -37,7 +37,7 @@ pub struct Server {
 /// Options of a server.
 #[derive(Debug)]
 pub struct Builder {
-    resources: HashMap<String, Resource>,
+    resources: HashMap<String, Arc<Served>>,
     limit: Option<(usize, Excess)>,
     shared_rate: Option<u64>,
     addr: SocketAddr,
@@ -87,8 +87,7 @@ impl Server {
 
     /// Serves another resource under this path from the next request on; its counters start at 0.
     pub fn replace(&self, path: &str, resource: Resource) {
-        let served = Served::new(resource.at_port(self.addr.port()));
-        lock(&self.shared.resources).insert(path.to_owned(), Arc::new(served));
+        lock(&self.shared.resources).insert(path.to_owned(), Arc::new(Served::new(resource)));
     }
 
     /// All requests in the order of their arrival.
@@ -179,7 +178,8 @@ impl Builder {
 
     /// Serves all of these.
     pub fn resources<'a>(mut self, all: impl IntoIterator<Item = (&'a str, Resource)>) -> Self {
-        self.resources.extend(all.into_iter().map(|(path, resource)| (path.to_owned(), resource)));
+        let served = |(path, resource): (&str, _)| (path.to_owned(), Arc::new(Served::new(resource)));
+        self.resources.extend(all.into_iter().map(served));
         self
     }
 
@@ -208,10 +208,8 @@ impl Builder {
     pub fn start(self) -> Server {
         let listener = TcpListener::bind(self.addr).expect("the address can be bound");
         let addr = listener.local_addr().expect("a bound socket has an address");
-        let served = |resource: Resource| Arc::new(Served::new(resource.at_port(addr.port())));
-        let resources = self.resources.into_iter().map(|(path, resource)| (path, served(resource)));
         let shared = Arc::new(Shared {
-            resources: Mutex::new(resources.collect()),
+            resources: Mutex::new(self.resources),
             limit: self.limit,
             pace: self.shared_rate.map(SharedPace::new),
             log: Log::default(),
