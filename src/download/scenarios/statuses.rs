@@ -36,7 +36,7 @@ scenarios! {
     /// Longer than anybody waits.
     h20_ra_huge(case) {
         let when = case.dice.pick(&[When::Nth(0), When::Nth(1)]);
-        let long = case.dice.pick(&["6", "3600", "18446744073709551615"]);
+        let long = case.dice.pick(&["6", "3600", "99999999999999999999"]);
         busy(case, when, long, None);
         case.expect(Expected::Fails(ErrorKind::Network));
         case.most_requests = 12;
@@ -44,7 +44,7 @@ scenarios! {
     /// What cannot be read is no reason to wait.
     h20_ra_garbage(case) {
         let when = case.once();
-        let garbage = case.dice.pick(&["soon", "-1", "1.5", "99999999999999999999", "", "Sun, 06 Nov 1994"]);
+        let garbage = case.dice.pick(&["soon", "-1", "1.5", "", "Sun, 06 Nov 1994"]);
         busy(case, when, garbage, None);
     }
     /// Errors in a row that end.
@@ -77,10 +77,15 @@ scenarios! {
     /// The URL expires in mid-run.
     h22_expire_mid(case) {
         let status = case.dice.pick(&[401, 403]);
-        let (nth, half) = (When::From(1), When::AfterBytes(case.length / 2));
-        let when = case.dice.pick(&[nth, half]);
-        case.fault(when, Fault::Status(status));
-        case.expect(Expected::Fails(ErrorKind::Refused));
+        if case.dice.chance(50) {
+            case.fault(When::From(1), Fault::Status(status));
+            case.expect(Expected::Fails(ErrorKind::Refused));
+        } else {
+            // All may have been asked for by then.
+            let half = case.length / 2;
+            case.fault(When::AfterBytes(half), Fault::Status(status));
+            case.expect(Expected::Either);
+        }
         case.most_requests = 50;
     }
     /// A signature that does not cover If-Match.
