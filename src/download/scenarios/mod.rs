@@ -7,9 +7,6 @@
 //!
 //! `just scenarios 10000` throws more dice than CI does, and every failure says how to have it again.
 
-#[path = "../../../tests/support/mod.rs"]
-mod support;
-
 mod case;
 mod dice;
 mod framing;
@@ -30,4 +27,5 @@ macro_rules! scenarios {
         $($(#[doc = $doc])* #[test] fn $name() { super::run::check(ALL, stringify!($name)); })*
     };
 }
+use crate::support;
 use scenarios;
