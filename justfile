@@ -48,3 +48,7 @@ deny:
 # The suite against a real nginx, on PATH or in /usr/sbin.
 nginx *ARGS:
     cargo test --locked --features real-servers --test real_servers -- {{ ARGS }}
+
+# The suite on real file systems, and on one that loses power; as root. HAUL_CUTS asks for more than 10 downloads that do.
+filesystems *ARGS:
+    cargo test --locked --features real-filesystems --test filesystems -- {{ ARGS }}

@@ -53,3 +53,12 @@ fn h54_a_limit_on_the_length_of_files_is_an_error_that_names_it() {
     env.run(&[&server.url("/endless/f")]).expect(7).says_once("ulimit -f");
     limited(TestEnv::new(&[OBJECT]), 64 * 1024).run(&[&server.url("/f")]).expect(0);
 }
+
+#[test]
+fn h61_a_name_that_is_too_long_is_said_before_anything_is_asked_for() {
+    let server = serve(Resource::new(OBJECT));
+    // The target itself would fit; the checkpoint beside it does not.
+    let env = TestEnv::new(&[]).target("x");
+    env.run(&["-o", &"x".repeat(250), &server.url("/f")]).expect(7).says_once("too long");
+    assert_eq!((server.requests(), env.names().len()), (0, 0));
+}

@@ -309,6 +309,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn h50_a_trouble_that_nobody_has_read_is_there_after_the_close() {
+        let mut bench = bench();
+        bench.data.disk.fail(DiskFault::always(Op::Sync, Errno::IO));
+        bench.committer.publish(snapshot(2));
+        while bench.troubles.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        bench.data.disk.heal();
+        bench.committer.close(LastCommit::Soft).await.1.map_err(|_| ()).unwrap();
+        assert!(matches!(bench.troubles.try_recv(), Ok(Trouble::Sync { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn h50_the_sync_of_the_last_commit_is_heard() {
         let bench = bench();
         bench.data.disk.fail(DiskFault::always(Op::Sync, Errno::IO));

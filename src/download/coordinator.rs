@@ -91,6 +91,8 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
         error = control.cancelled(), if turn.is_ok() => return Err(error),
     };
     coordinator.files.checkpoint = file;
+    // What was said after the last look counts as well: no later sync makes good one that failed (H50).
+    let last_commit = coordinator.troubles.try_recv().map_or(last_commit, Err);
     match (turn, last_commit) {
         (Ok(_), Err(trouble)) => coordinator.on_trouble(trouble),
         // What failed first says more than the commit that failed after it.

@@ -30,6 +30,12 @@ pub(crate) fn finish(request: &Request, claimed: &Claimed, files: &Files) -> Res
             io::ErrorKind::AlreadyExists => Error::new(ErrorKind::Local, "has come to exist meanwhile")
                 .at(target.path().display())
                 .hint("the download is whole: move that file away and run the same command again"),
+            io::ErrorKind::Unsupported => Error::new(
+                ErrorKind::Local,
+                "this file system cannot rename without replacing what may be there",
+            )
+            .at(target.path().display())
+            .hint("the download is whole: run the same command again with --force"),
             _ => Error::io(&target.path(), "give the file its name", error),
         }
     })?;

@@ -14,7 +14,7 @@ use super::look::Looker;
 use super::progress::Phase;
 use super::report::{Mode, Outcome, Report};
 use super::reporter::Reporter;
-use super::request::{OnChange, Output, Remains, Request};
+use super::request::{Existing, OnChange, Output, Remains, Request};
 use super::target::{Claimed, Target};
 use crate::checksum::Checksum;
 use crate::error::{Error, ErrorKind, Result};
@@ -149,7 +149,12 @@ impl Session {
         let guess = Target::proposed(&self.request, None)?;
         match guess.entry(&guess.checkpoint_name())? {
             Some(_) => self.claim(guess).await,
-            None => Ok(None),
+            // A file that is there may be all that is wanted.
+            None if self.request.existing == Existing::Skip => Ok(None),
+            None if self.request.existing == Existing::Refuse && guess.entry(guess.name())?.is_some() => {
+                Ok(None)
+            }
+            None => guess.check_writable().map(|()| None),
         }
     }
 
@@ -172,6 +177,9 @@ impl Session {
             Ok(wanted) => (wanted, None),
             Err(taken) => (false, Some(self.prove_existing(&claimed.target).await?.ok_or(taken)?)),
         };
+        if wanted {
+            claimed.target.check_writable()?;
+        }
         if claimed.unreadable {
             self.reporter.note("the checkpoint cannot be read: everything is fetched again");
         }

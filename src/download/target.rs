@@ -118,6 +118,11 @@ impl Target {
         self.folder.entry(name).map_err(|error| Error::io(&self.path_of(name), "look at it", error))
     }
 
+    /// Fails where no file can be made beside it, before anything is asked of a server (H61).
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        self.folder.check_writable().map_err(|error| Error::io(&self.dir, "write to the folder", error))
+    }
+
     /// Whether the name may be taken at the end (H58). `Ok(false)`: there is a file, and it is to be left.
     pub(crate) fn is_wanted(&self, existing: Existing) -> Result<bool> {
         let taken = |message: &str, hint: &str| {
@@ -251,7 +256,9 @@ impl Claimed {
         // A stream's checkpoint tells nothing about its file, and inodes are used again.
         let file = Entry::File { inode: left.identity.inode, length: left.identity.extent().len() };
         let named = !left.identity.extent().is_empty() && self.target.entry(&self.target.name)? == Some(file);
-        Ok(named && left.ledger.complete().all() && self.target.entry(&self.target.part_name())?.is_none())
+        // Where the name was given by a link, the file may have its old one still.
+        let part = self.target.entry(&self.target.part_name())?;
+        Ok(named && left.ledger.complete().all() && part.is_none_or(|part| part == file))
     }
 
     /// The checkpoint file, made and locked if there was none.

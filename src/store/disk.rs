@@ -4,11 +4,11 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{self as sys, Advice, AtFlags, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{self as sys, Access, Advice, AtFlags, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::medium::{Disk, Durability, Entry, Folder, Map, Medium, Replace};
@@ -86,8 +86,14 @@ impl Folder for DiskFolder {
         match sys::renameat_with(&self.fd, from, &self.fd, to, RenameFlags::NOREPLACE) {
             // The file system does not know the flag: a link does not replace either.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                sys::linkat(&self.fd, from, &self.fd, to, AtFlags::empty())?;
-                Ok(sys::unlinkat(&self.fd, from, AtFlags::empty())?)
+                match sys::linkat(&self.fd, from, &self.fd, to, AtFlags::empty()) {
+                    // Nor does it know links.
+                    Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                        Err(io::ErrorKind::Unsupported.into())
+                    }
+                    Err(error) => Err(error.into()),
+                    Ok(()) => Ok(sys::unlinkat(&self.fd, from, AtFlags::empty())?),
+                }
             }
             done => Ok(done?),
         }
@@ -104,8 +110,20 @@ impl Folder for DiskFolder {
         }
     }
 
+    fn check_writable(&self) -> io::Result<()> {
+        match sys::accessat(&self.fd, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
+            Err(error @ (Errno::ACCESS | Errno::ROFS)) => Err(error.into()),
+            // Whatever else it says (before Linux 5.8, or in a sandbox): making a file will tell.
+            _ => Ok(()),
+        }
+    }
+
     fn free_space(&self) -> io::Result<u64> {
         let stat = retry_on_intr(|| sys::fstatvfs(&self.fd))?;
+        // ramfs, and whatever is served by a program that does not count, has no blocks at all.
+        if stat.f_blocks == 0 {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 }
@@ -174,7 +192,11 @@ impl Medium for DiskFile {
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
-        self.file.set_permissions(std::fs::Permissions::from_mode(mode))
+        match sys::fchmod(&self.file, Mode::from_raw_mode(mode)) {
+            // The file is ours, so this is a file system without modes.
+            Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+            done => Ok(done?),
+        }
     }
 
     fn try_lock(&self) -> io::Result<bool> {

@@ -66,11 +66,16 @@ pub(crate) trait Folder: Send + Sync + Debug {
     fn open(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>>;
     /// `None` where there is no such name. Links are not followed.
     fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>>;
+    /// `Unsupported` where the file system cannot do it without replacing.
     fn rename(&self, from: &OsStr, to: &OsStr, replace: Replace) -> io::Result<()>;
     fn remove(&self, name: &OsStr) -> io::Result<()>;
     /// Makes names durable.
     fn sync(&self) -> io::Result<()>;
-    /// Bytes that may still be written to this file system.
+    /// Fails where no file can be made in it: a permission, a read-only file system.
+    fn check_writable(&self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Bytes that may still be written to this file system. `Unsupported` where it does not know.
     fn free_space(&self) -> io::Result<u64>;
 }
 

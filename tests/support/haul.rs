@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -31,7 +31,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A folder in which `haul` runs, the target that it is expected to make there, and what that may hold.
 #[derive(Debug)]
 pub struct TestEnv {
-    dir: TempDir,
+    dir: PathBuf,
+    /// Removes the folder, if it is one of our own.
+    _own: Option<TempDir>,
     target: String,
     versions: Vec<Vec<u8>>,
     /// What runs the command, with the command and its arguments after it.
@@ -65,8 +67,14 @@ impl TestEnv {
     }
 
     fn parts(versions: Vec<Vec<u8>>) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary folder can be made");
-        Self { dir, target: "f".to_owned(), versions, through: Vec::new() }
+        let own = tempfile::tempdir().expect("a temporary folder can be made");
+        let dir = own.path().to_owned();
+        Self { dir, _own: Some(own), target: "f".to_owned(), versions, through: Vec::new() }
+    }
+
+    /// In this folder.
+    pub fn inside(self, folder: &Path) -> Self {
+        Self { dir: folder.to_owned(), _own: None, ..self }
     }
 
     /// Has the command run by another one, which ends up as it.
@@ -81,12 +89,12 @@ impl TestEnv {
 
     /// Where a name of the folder is.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.dir.join(name)
     }
 
     /// The names in the folder, sorted.
     pub fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.dir.path()).expect("the folder can be read");
+        let entries = fs::read_dir(&self.dir).expect("the folder can be read");
         let name = |entry: std::io::Result<fs::DirEntry>| {
             let name = entry.expect("the folder can be read").file_name();
             name.into_string().expect("names here are UTF-8")
@@ -153,7 +161,7 @@ impl TestEnv {
         let haul = env!("CARGO_BIN_EXE_haul").to_owned();
         let mut words = self.through.iter().chain([&haul]);
         let mut command = Command::new(words.next().expect("at least haul"));
-        command.args(words).args(args).current_dir(self.dir.path()).env_clear().stdin(Stdio::null());
+        command.args(words).args(args).current_dir(&self.dir).env_clear().stdin(Stdio::null());
         command
     }
 
