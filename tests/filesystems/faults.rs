@@ -66,7 +66,7 @@ fn h50_h54_whatever_fails_is_said_and_the_next_run_ends_with_the_right_file() {
         let _mounted = memory.mount(&at);
         memory.fail(case.failing);
         let env = TestEnv::new(&[OBJECT]).inside(&at);
-        let server = serve(Resource::new(OBJECT).shared_rate(4 * MIB));
+        let server = serve(Resource::new(OBJECT).shared_rate(2 * MIB));
         let args = ["-j", "4", "-s", "64K", &server.url("/f")];
         // The oracle by hand: after the rename the file has its name, and what fails then fails with 7.
         let ended = Running::with_stdout(&env, &args, false, Stdio::piped()).wait();
