@@ -81,6 +81,7 @@ pub(super) type Check = Box<dyn Fn(&Outcome) -> Result<(), String> + Send>;
 /// A server that is well, until a scenario has been at it.
 #[expect(clippy::struct_excessive_bools, reason = "what else may be the case")]
 pub(super) struct Case {
+    pub(super) seed: u64,
     pub(super) dice: Dice,
     pub(super) length: u64,
     pub(super) style: Style,
@@ -110,6 +111,8 @@ pub(super) struct Case {
     pub(super) on_change: OnChange,
     pub(super) expected: Expected,
     pub(super) most_requests: usize,
+    /// The first version's checksum is asked for.
+    pub(super) checksum: bool,
     pub(super) checks: Vec<Check>,
     /// What goes wrong is not the server's to count.
     pub(super) struck_anyway: bool,
@@ -117,10 +120,11 @@ pub(super) struct Case {
 
 impl Case {
     /// A server that is well, and its seed's choice of the rest.
-    pub(super) fn new(mut dice: Dice) -> Self {
+    pub(super) fn new(mut dice: Dice, seed: u64) -> Self {
         let length = dice.number(2..=5) * SEGMENT + dice.pick(&[0, 1, 4096, 12_345, SEGMENT - 1]);
         let jobs = dice.pick(&[1, 2, 3, 4, 4, 8]);
         Self {
+            seed,
             dice,
             length,
             style: Style::Strong,
@@ -143,6 +147,7 @@ impl Case {
             on_change: OnChange::Restart,
             expected: Expected::Whole,
             most_requests: 100,
+            checksum: false,
             checks: Vec::new(),
             struck_anyway: false,
         }

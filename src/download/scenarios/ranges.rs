@@ -24,26 +24,22 @@ scenarios! {
         case.flips(2);
     }
     h10_200_with_cr(case) {
-        let when = case.whenever();
         let fault = case.dice.pick(&[Fault::WholeWithContentRange, Fault::PartAs200]);
-        case.fault(when, fault);
+        malformed(case, fault);
     }
     h11_cr_missing(case) {
-        let when = case.whenever();
-        case.fault(when, Fault::NoContentRange);
+        malformed(case, Fault::NoContentRange);
     }
     /// Other bytes than asked for, and it says so.
     h11_cr_shift(case) {
-        let (when, by) = (case.whenever(), case.dice.number(1..=SEGMENT).cast_signed());
+        let by = case.dice.number(1..=SEGMENT).cast_signed();
         let by = case.dice.pick(&[by, -by, 1, -1]);
-        case.fault(when, Fault::Shift(by));
+        malformed(case, Fault::Shift(by));
     }
     h11_cr_dup(case) {
-        let when = case.whenever();
-        case.fault(when, Fault::TwoContentRanges);
+        malformed(case, Fault::TwoContentRanges);
     }
     h11_cr_overflow(case) {
-        let when = case.whenever();
         let raw = [
             "bytes 0-18446744073709551615/18446744073709551616",
             "bytes 18446744073709551615-18446744073709551615/*",
@@ -58,7 +54,7 @@ scenarios! {
             "",
         ];
         let raw = case.dice.pick(&raw);
-        case.fault(when, Fault::ContentRange(raw.to_owned()));
+        malformed(case, Fault::ContentRange(raw.to_owned()));
     }
     /// A total that is not said.
     h12_cr_star(case) {
@@ -93,18 +89,17 @@ scenarios! {
     }
     /// More than asked for, from before where it was.
     h13_overlap(case) {
-        let (when, count) = (case.whenever(), case.dice.number(1..=SEGMENT));
-        case.fault(when, Fault::Early(count));
+        let count = case.dice.number(1..=SEGMENT);
+        malformed(case, Fault::Early(count));
     }
     h14_multipart(case) {
-        let when = case.whenever();
-        case.fault(when, Fault::Multipart);
+        malformed(case, Fault::Multipart);
     }
     /// Content-Length and Content-Range disagree.
     h15_cl_lie(case) {
-        let (when, by) = (case.whenever(), case.dice.number(1..=5000).cast_signed());
+        let by = case.dice.number(1..=5000).cast_signed();
         let by = case.dice.pick(&[by, -by, 1, -1]);
-        case.fault(when, Fault::PartLengthLie(by));
+        malformed(case, Fault::PartLengthLie(by));
     }
     /// 416 for bytes that are there.
     h16_416_inside(case) {
@@ -145,6 +140,15 @@ scenarios! {
         let when = [case.once(), case.later(), case.sometimes(30)];
         let when = case.dice.pick(&when);
         case.fault(when, Fault::Status(304));
+    }
+}
+
+/// Now and then it is asked for again; always, it is no way to get an object.
+fn malformed(case: &mut Case, fault: Fault) {
+    let when = case.whenever();
+    case.fault(when, fault);
+    if when == When::Always {
+        case.expect(Expected::Streamed);
     }
 }
 

@@ -14,6 +14,7 @@ use super::case::{Case, Expected, Scenario, Scene};
 use super::dice::Dice;
 use super::support::{Content, Resource, Seen, Server, Version};
 use super::world::{PATIENCE, RUNTIME, SEGMENT, tuning};
+use crate::checksum::{Algorithm, Hasher};
 use crate::download::report::{Mode, Report};
 use crate::download::request::{Download, Existing, OnChange};
 use crate::error::{Error, ErrorKind, Result};
@@ -39,7 +40,7 @@ pub(super) struct Outcome {
 pub(super) fn check(of: &[Scenario], name: &'static str) {
     let scenario = *of.iter().find(|scenario| scenario.name == name).expect("a scenario of that name");
     let struck = all_seeds(name, SEEDS, |seed| {
-        let mut case = Case::new(Dice::new(name, seed));
+        let mut case = Case::new(Dice::new(name, seed), seed);
         (scenario.twist)(&mut case);
         attempt(case)
     });
@@ -127,8 +128,11 @@ pub(super) fn attempt(mut case: Case) -> Result<bool, String> {
     if case.coded {
         contents.extend(contents.clone().iter().map(Content::other));
     }
+    if case.checksum {
+        contents.truncate(1);
+    }
 
-    let outcome = run(&case, &place, &here, there.as_ref());
+    let outcome = run(&case, &place, &here, there.as_ref(), &contents);
     let judged = place.judge(&outcome, &contents).and_then(|()| judge_more(&case, &outcome));
     judged.map_err(|why| describe(&why, &case, &outcome))?;
     if outcome.result.is_ok() {
@@ -155,8 +159,8 @@ fn run_again(case: &mut Case, place: &Place, here: Server, well: &Version) -> Re
         here
     };
     (case.head, case.host, case.timeout) = (None, "127.0.0.1", PATIENCE);
-    case.on_change = OnChange::Restart;
-    let outcome = run(case, place, &here, None);
+    (case.on_change, case.checksum) = (OnChange::Restart, false);
+    let outcome = run(case, place, &here, None, &[well.content]);
     let judged = place.judge(&outcome, &[well.content]).and_then(|()| match &outcome.result {
         Ok(_) => Ok(()),
         Err(error) => Err(format!("{error}")),
@@ -164,11 +168,11 @@ fn run_again(case: &mut Case, place: &Place, here: Server, well: &Version) -> Re
     judged.map_err(|why| format!("the run after it: {why}\n{}", shown(&outcome.log)))
 }
 
-fn run(case: &Case, place: &Place, here: &Server, there: Option<&Server>) -> Outcome {
+fn run(case: &Case, place: &Place, here: &Server, there: Option<&Server>, served: &[Content]) -> Outcome {
     let before = here.log().len();
     let began = Instant::now();
     let result = RUNTIME.block_on(async {
-        let download = download(case, place.dir.path(), here);
+        let download = download(case, place.dir.path(), here, served);
         let ended = tokio::time::timeout(PATIENCE, download.run()).await;
         ended.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the run did not end")))
     });
@@ -181,7 +185,7 @@ fn run(case: &Case, place: &Place, here: &Server, there: Option<&Server>) -> Out
     }
 }
 
-fn download(case: &Case, dir: &Path, here: &Server) -> Download {
+fn download(case: &Case, dir: &Path, here: &Server, served: &[Content]) -> Download {
     let url = |path: &str| format!("http://{}{}:{}{path}", case.userinfo, case.host, here.addr().port());
     let mut builder = Download::builder(url(&case.path))
         .dir(dir)
@@ -198,10 +202,19 @@ fn download(case: &Case, dir: &Path, here: &Server) -> Download {
     for (name, value) in &case.headers {
         builder = builder.header(*name, *value);
     }
+    if case.checksum {
+        builder = builder.checksum(sha256(&served[0]));
+    }
     if let Some(path) = &case.head {
         builder = builder.head_url(url(path));
     }
     builder.build().expect("the request is valid")
+}
+
+fn sha256(content: &Content) -> String {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    hasher.update(&content.bytes());
+    hasher.finish().to_string()
 }
 
 impl Place {

@@ -82,6 +82,32 @@ scenarios! {
         case.fault(when, Fault::CutAfter(at));
         case.expect(Expected::Streamed);
     }
+    /// Other bytes, which nothing but a checksum tells.
+    h06_digest_bad(case) {
+        if case.dice.chance(50) {
+            case.checksum = true;
+            let offset = case.offset();
+            case.fault(When::Containing(offset), Fault::WrongBytes);
+        } else {
+            let zeros = format!("sha-256=:{}=:", "A".repeat(43));
+            case.serve(|resource| resource.header("Repr-Digest", &zeros));
+            case.struck_anyway = true;
+        }
+        case.expect(Expected::Fails(ErrorKind::Corrupt));
+    }
+    /// The right checksum, and an object that changes, which nothing else tells.
+    h06_digest_flip(case) {
+        case.checksum = true;
+        case.style = case.dice.pick(&[Style::Strong, Style::Bare, Style::SameSecond]);
+        case.flips(2);
+        let (when, at) = (case.once(), case.offset());
+        case.fault(when, Fault::CutAfter(at));
+        case.expect(Expected::Either);
+        case.check(|outcome| match &outcome.result {
+            Err(error) if error.kind() != ErrorKind::Corrupt => Err("that is no wrong checksum".to_owned()),
+            _ => Ok(()),
+        });
+    }
     /// Each node has a tag of its own, and so has each answer at times.
     h07_etag_per_node(case) {
         let when = [When::Every(2), When::Every(3), When::From(1), case.sometimes(60)];
