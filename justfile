@@ -41,6 +41,10 @@ scenarios N="10000" NAME="scenarios::":
 pairs N="10000":
     HAUL_SEEDS={{ N }} cargo test --release --locked --lib -- scenarios::pairs::random_pairs
 
+# Power cuts at every change to the disk, with N outcomes each, and every failure that a disk knows at every place.
+power-cuts N="20":
+    HAUL_SEEDS={{ N }} cargo test --locked --lib -- --nocapture power_cuts disk_faults
+
 # Advisories, licences, banned packages and sources; needs cargo-deny 0.20.
 deny:
     cargo deny --locked check

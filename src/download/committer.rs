@@ -66,6 +66,7 @@ impl Committer {
             snapshots: seen,
             last: None,
             hardened: None,
+            failures: 0,
             trouble,
             soft_interval,
             hard_interval: tuning.hard_interval,
@@ -98,6 +99,8 @@ struct Keeper {
     last: Option<Snapshot>,
     /// On the disk, with its data.
     hardened: Option<Snapshot>,
+    /// Hard commits that failed though their data was durable.
+    failures: u32,
     trouble: mpsc::Sender<Trouble>,
     soft_interval: Duration,
     hard_interval: Duration,
@@ -172,7 +175,11 @@ impl Keeper {
     async fn harden(&mut self, synced: Result<Durable>) -> Result<(), Trouble> {
         let durable = synced.map_err(|error| Trouble::Sync { durable: self.durable(), error })?;
         let snapshot = Snapshot(Arc::clone(durable.checkpoint()));
-        self.with_file(move |file| file.hard(&durable)).await.map_err(Trouble::Checkpoint)?;
+        if let Err(error) = self.with_file(move |file| file.hard(&durable)).await {
+            // The slot that it did not get to the disk is written again, once; the other one stands (H50).
+            self.failures += 1;
+            return if self.failures > 1 { Err(Trouble::Checkpoint(error)) } else { self.soft().await };
+        }
         // The hard slot is without the claims that nobody has read back yet.
         let behind =
             !same(self.last.as_ref(), Some(&snapshot)) || self.durable() != *snapshot.0.ledger.complete();

@@ -92,9 +92,12 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
     };
     coordinator.files.checkpoint = file;
     // What was said after the last look counts as well: no later sync makes good one that failed (H50).
-    let last_commit = coordinator.troubles.try_recv().map_or(last_commit, Err);
-    match (turn, last_commit) {
-        (Ok(_), Err(trouble)) => coordinator.on_trouble(trouble),
+    let trouble = last_commit.err().or_else(|| coordinator.troubles.try_recv().ok());
+    if let Some(Trouble::Sync { durable, .. }) = &trouble {
+        coordinator.files.take_back(durable).await;
+    }
+    match (turn, trouble) {
+        (Ok(_), Some(trouble)) => coordinator.on_trouble(trouble),
         // What failed first says more than the commit that failed after it.
         (turn, _) => turn,
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::blocking::blocking;
 use super::request::Request;
 use super::target::Claimed;
 use crate::bitmap::Bitmap;
@@ -63,7 +64,7 @@ impl Files {
         let first =
             Checkpoint { identity: identity.clone(), ledger: ledger.clone(), saved_at: unix_seconds() };
         let checkpoint = CheckpointFile::start(&target.checkpoint_path(), medium, first)?;
-        target.folder().sync().map_err(|error| Error::io(&target.path(), "make the names durable", error))?;
+        target.make_names_durable()?;
         Ok(Self::new(part, Some(checkpoint), identity, ledger))
     }
 
@@ -103,11 +104,33 @@ impl Files {
         self.refuted.set(index);
     }
 
+    /// The segments that are on the disk for certain, as far as the checkpoint knows.
+    pub(crate) fn durable(&self) -> Bitmap {
+        let known = self.checkpoint.as_ref().map(|checkpoint| checkpoint.durable().clone());
+        known.unwrap_or_else(|| Bitmap::new(self.ledger.segments().count()))
+    }
+
     /// After a failed sync: only what was on the disk before it is complete (H50).
     pub(crate) fn lose_all_but(&mut self, durable: &Bitmap) {
-        let lost: Vec<usize> = self.ledger.complete().ones().collect();
-        let lost = lost.into_iter().filter(|index| !durable.get(*index) || self.refuted.get(*index));
+        let complete: Vec<usize> = self.ledger.complete().ones().collect();
+        let lost = complete.into_iter().filter(|index| !durable.get(*index) || self.refuted.get(*index));
         lost.for_each(|index| self.ledger.lose(index));
+    }
+
+    /// The same where no committer is at work: the checkpoint follows.
+    pub(crate) async fn take_back(&mut self, durable: &Bitmap) {
+        self.lose_all_but(durable);
+        let snapshot = self.snapshot();
+        if let Some(mut checkpoint) = self.checkpoint.take() {
+            self.checkpoint = Some(
+                blocking(move || {
+                    // The failed sync says more. What the old slot claims is read back before it counts.
+                    let _ = checkpoint.soft(&snapshot);
+                    checkpoint
+                })
+                .await,
+            );
+        }
     }
 
     pub(crate) fn checkpoint_now(&self) -> Checkpoint {

@@ -6,12 +6,18 @@ use super::files::Files;
 use super::request::{Existing, Request};
 use super::target::Claimed;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::commit::Durable;
 use crate::store::disk::default_mode;
 use crate::store::medium::{Entry, Replace};
 
-/// Gives the file, whose data is durable, its name without replacing another (unless that was asked for), makes the
-/// name durable, and removes the checkpoint.
-pub(crate) fn finish(request: &Request, claimed: &Claimed, files: &Files) -> Result<()> {
+/// Gives the file, whose data is durable, its name without replacing another (unless that was asked for), and makes
+/// the name durable.
+pub(crate) fn finish(
+    request: &Request,
+    claimed: &Claimed,
+    files: &mut Files,
+    durable: &Durable,
+) -> Result<()> {
     let target = &claimed.target;
     files.part.expect_length(files.length)?;
     files.part.set_mode(default_mode())?;
@@ -20,6 +26,11 @@ pub(crate) fn finish(request: &Request, claimed: &Claimed, files: &Files) -> Res
         return Err(Error::new(ErrorKind::Local, "somebody else replaced the part file")
             .at(target.part_path().display())
             .hint("run the same command again"));
+    }
+    if let Some(checkpoint) = files.checkpoint.as_mut().filter(|_| length > 0) {
+        // After a power cut it tells a later run that what has the name is whole (H52). Without it that run only
+        // finds the name taken, so its failure is no reason to stop.
+        let _ = checkpoint.hard(durable);
     }
     let replace = match request.existing {
         Existing::Replace => Replace::Allowed,
@@ -39,6 +50,5 @@ pub(crate) fn finish(request: &Request, claimed: &Claimed, files: &Files) -> Res
             _ => Error::io(&target.path(), "give the file its name", error),
         }
     })?;
-    target.folder().sync().map_err(|error| Error::io(&target.path(), "make the name durable", error))?;
-    claimed.remove()
+    target.make_names_durable()
 }

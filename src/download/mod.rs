@@ -33,6 +33,8 @@ mod verify;
 mod worker;
 
 #[cfg(test)]
+mod disk_faults;
+#[cfg(test)]
 mod power_cuts;
 #[cfg(test)]
 mod simulation;

@@ -3,39 +3,20 @@
 //! `HAUL_SEEDS=N` tries N outcomes of each cut instead of a few. A failure prints what to set to see it again;
 //! threads make runs differ, so it may take some tries.
 
-use std::env;
-use std::thread;
-
 use fastrand::Rng;
 
 use super::request::Existing;
-use super::simulation::{LATER, OBJECT, RATE, World};
+use super::simulation::{LATER, OBJECT, RATE, Replay, World, number};
+use crate::Outcome;
 use crate::store::simulated::{DiskFault, Image, Op, SimulatedDisk};
-use crate::support::Resource;
+use crate::support::{Content, Resource, When};
 
-fn number(name: &str) -> Option<u64> {
-    env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
-}
-
-/// Says how to see a failure again.
-struct Replay {
-    cut: u64,
-    seed: u64,
-}
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            let Self { cut, seed } = self;
-            let test = thread::current().name().unwrap_or_default().to_owned();
-            eprintln!("again: HAUL_CUT={cut} HAUL_SEED={seed} cargo test --lib {test}");
-        }
-    }
-}
+/// Outcomes of each cut; of the first nothing survives that was not synced.
+const SEEDS: u64 = 2;
 
 /// Cuts the power before each change of a run, as long as there are any.
 fn cut_everywhere(world: &World, prepare: impl Fn(&SimulatedDisk)) {
-    let seeds = number("HAUL_SEEDS").unwrap_or(3);
+    let seeds = number("HAUL_SEEDS").unwrap_or(SEEDS);
     let (only_cut, only_seed) = (number("HAUL_CUT"), number("HAUL_SEED"));
     let mut recoveries = 0;
     for cut in only_cut.unwrap_or(0).. {
@@ -47,7 +28,7 @@ fn cut_everywhere(world: &World, prepare: impl Fn(&SimulatedDisk)) {
         // Nothing but the cut goes wrong here.
         let image_or_end = image.clone().unwrap_or_else(|| disk.cut());
         for seed in only_seed.unwrap_or(0)..only_seed.map_or(seeds, |seed| seed + 1) {
-            let _replay = Replay { cut, seed };
+            let _replay = Replay { cut, seed, what: String::new() };
             assert!(image.is_some() || ended.is_ok(), "{ended:?}");
             recover(world, &prepare, &image_or_end, ended.is_ok(), cut, seed);
             recoveries += 1;
@@ -70,8 +51,8 @@ fn recover(
     seed: u64,
 ) {
     let mut rng = Rng::with_seed(cut << 32 | seed);
-    let any_order = seed > 1 && rng.u8(0..4) == 0;
-    let disk = image.survivor(if seed > 1 { rng.u64(2..) } else { seed }, any_order);
+    let any_order = seed > 0 && rng.u8(0..4) == 0;
+    let disk = image.survivor(if seed > 0 { rng.u64(1..) } else { 0 }, any_order);
     let whole = world.assert_right_name(&disk);
     assert!(whole || !said_so, "it was said to be done, and is not there after a power cut");
     world.assert_claims_hold(&disk);
@@ -82,7 +63,7 @@ fn recover(
     let (disk, any_order) = match disk.image() {
         None => (disk, any_order),
         Some(again) => {
-            let any_order_now = seed > 1 && rng.u8(0..4) == 0;
+            let any_order_now = seed > 0 && rng.u8(0..4) == 0;
             let disk = again.survivor(rng.u64(0..16), any_order_now);
             let whole = world.assert_right_name(&disk);
             assert!(
@@ -93,27 +74,9 @@ fn recover(
             (disk, any_order || any_order_now)
         }
     };
-    to_the_end(world, prepare, &disk, any_order);
-}
-
-/// The same command again ends well.
-fn to_the_end(world: &World, prepare: &impl Fn(&SimulatedDisk), disk: &SimulatedDisk, any_order: bool) {
-    prepare(disk);
+    prepare(&disk);
     disk.cut_before(u64::MAX);
-    let mut ended = world.run(disk);
-    if let Err(error) = &ended {
-        let said = error.to_string();
-        // Without a journal the part file may have got its name and the checkpoint not: it is nobody's.
-        if any_order && said.contains("without a checkpoint") {
-            ended = world.run_with(disk, super::builder::DownloadBuilder::ignore_checkpoint);
-        } else if said.contains("exists already") && world.assert_right_name(disk) {
-            // What is there is whole; only nothing tells so.
-            return;
-        }
-    }
-    assert!(ended.is_ok(), "{ended:?}");
-    world.assert_oracle(disk, &ended);
-    assert_eq!(disk.names("/"), ["x"]);
+    world.assert_ends_well(&disk, any_order);
 }
 
 fn nothing(_: &SimulatedDisk) {}
@@ -146,7 +109,46 @@ fn h51_power_cuts_during_a_resume_whose_claims_are_false() {
 
 #[test]
 fn h51_power_cuts_during_a_stream() {
-    cut_everywhere(&World::new(Resource::new(OBJECT).chunked().no_ranges().rate(RATE)), nothing);
+    let world = World::new(Resource::new(OBJECT).chunked().no_ranges().rate(RATE)).untold();
+    cut_everywhere(&world, nothing);
+}
+
+#[test]
+fn h35_power_cuts_while_nothing_is_downloaded() {
+    let empty = Content::new(1, 0);
+    cut_everywhere(&World::new(Resource::new(empty)).object(empty).untold(), nothing);
+}
+
+#[test]
+fn h51_power_cuts_while_the_object_changes() {
+    let changing = Resource::new(OBJECT).rate(RATE).then_becomes(When::Nth(4), LATER, "\"later\"");
+    let world = World::new(changing.clone()).changing(changing, [OBJECT, LATER]);
+    cut_everywhere(&world, nothing);
+}
+
+#[test]
+fn h51_power_cuts_while_folders_are_made() {
+    cut_everywhere(&World::new(Resource::new(OBJECT).rate(RATE)).target("/a/b/x"), nothing);
+}
+
+#[test]
+fn h52_a_crash_between_the_name_and_the_end_is_finished_without_a_request() {
+    let world = World::new(Resource::new(OBJECT).rate(RATE));
+    let mut found = 0;
+    for cut in 0.. {
+        let disk = world.disk();
+        disk.cut_before(cut);
+        let ended = world.run(&disk);
+        let Some(image) = disk.image() else { break };
+        let survivor = image.kept();
+        if survivor.names("/") == ["x", "x.part.ckpt"] {
+            found += 1;
+            assert!(ended.is_err() || world.assert_right_name(&image.survivor(0, false)));
+            let report = world.assert_ends_well(&survivor, false).expect("it is known to be whole");
+            assert_eq!((report.outcome, report.requests), (Outcome::Existed, 0));
+        }
+    }
+    assert!(found > 0, "there is a moment between the two");
 }
 
 #[test]

@@ -24,6 +24,7 @@ use crate::http::retry::Fault;
 use crate::object::{Object, Validator};
 use crate::plan::{Mismatch, StreamReason};
 use crate::range::{ByteRange, Part};
+use crate::store::commit::Durable;
 use crate::store::medium::Entry;
 use crate::store::part::Writing;
 use crate::url::SafeUrl;
@@ -126,18 +127,25 @@ impl Session {
                 return Ok(report);
             }
             let why = match self.turn(probe).await? {
-                Turn::Whole => break,
-                Turn::Look(fault) => self.judge_look(&fault).await?,
+                Turn::Whole => None,
                 Turn::Stream(why) => Some(why),
-                Turn::Rewrite(error) => self.judge_rewrite(error).map(|()| None)?,
+                Turn::Look(fault) => match self.judge_look(&fault).await? {
+                    Some(why) => Some(why),
+                    None => continue,
+                },
+                Turn::Rewrite(error) => {
+                    self.judge_rewrite(error)?;
+                    continue;
+                }
             };
             if let Some(why) = why {
                 let probe = self.unless_cancelled(self.looker().whole()).await?;
                 self.stream(probe, StreamReason::BadRanges(why)).await?;
-                break;
+            }
+            if let Some(report) = self.finish().await? {
+                return Ok(report);
             }
         }
-        self.finish().await
     }
 
     /// Takes the lock where the name is given, or there is a checkpoint under the name that the URL proposes.
@@ -170,7 +178,8 @@ impl Session {
         let claimed = Claimed::new(target, self.request.ignore_checkpoint)?;
         let finished = claimed.is_finished()?;
         if finished {
-            claimed.remove()?;
+            claimed.target.make_names_durable()?;
+            Self::tidy_up(&self.reporter, &claimed);
         }
         let wanted = if finished { Ok(false) } else { claimed.target.is_wanted(self.request.existing) };
         let (wanted, checksum) = match wanted {
@@ -301,29 +310,48 @@ impl Session {
         Ok(())
     }
 
-    async fn finish(&mut self) -> Result<Report> {
+    /// Proves, makes durable and names what is there; `None` where the disk lost some of it.
+    async fn finish(&mut self) -> Result<Option<Report>> {
         let checksum = self.prove().await?;
-        let files = self.files.take().expect("a turn that ended has files");
-        let length = files.length;
+        let files = self.files.as_mut().expect("a turn that ended has files");
+        let (length, snapshot, part) = (files.length, files.snapshot(), Arc::clone(&files.part));
         self.reporter.progress(Phase::Finishing, length, Some(length), self.client.traffic());
-        let part = Arc::clone(&files.part);
-        self.files = Some(files);
-        self.unless_cancelled(blocking(move || part.sync())).await?;
-        let files = self.files.take().expect("put there just now");
-        if let Some(claimed) = self.claimed.take() {
-            let request = Arc::clone(&self.request);
-            let (claimed, files, finished) = blocking(move || {
-                let finished = finish(&request, &claimed, &files);
-                (claimed, files, finished)
-            })
-            .await;
-            self.claimed = Some(claimed);
-            self.files = Some(files);
-            finished?;
-        } else {
-            self.files = Some(files);
+        let sync = async { Ok(blocking(move || snapshot.sync(&part)).await) };
+        match self.unless_cancelled(sync).await? {
+            Ok(durable) => self.name(durable).await?,
+            Err(error) => {
+                let files = self.files.as_mut().expect("still there");
+                files.take_back(&files.durable()).await;
+                self.judge_rewrite(error)?;
+                return Ok(None);
+            }
         }
-        Ok(self.report(Outcome::Downloaded, length, checksum))
+        Ok(Some(self.report(Outcome::Downloaded, length, checksum)))
+    }
+
+    /// Gives the file its name.
+    async fn name(&mut self, durable: Durable) -> Result<()> {
+        let (Some(claimed), Some(mut files)) = (self.claimed.take(), self.files.take()) else {
+            return Ok(());
+        };
+        let request = Arc::clone(&self.request);
+        let (claimed, files, finished) = blocking(move || {
+            let finished = finish(&request, &claimed, &mut files, &durable);
+            (claimed, files, finished)
+        })
+        .await;
+        self.files = Some(files);
+        let claimed = self.claimed.insert(claimed);
+        finished?;
+        Self::tidy_up(&self.reporter, claimed);
+        Ok(())
+    }
+
+    /// The target has its name: what is beside it is of no use any more, and in nobody's way if it stays.
+    fn tidy_up(reporter: &Reporter, claimed: &Claimed) {
+        if let Err(error) = claimed.remove() {
+            reporter.note(format!("the download is whole, but something is left beside it: {error}"));
+        }
     }
 
     fn report(&self, outcome: Outcome, length: u64, checksum: Option<Checksum>) -> Report {

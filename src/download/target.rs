@@ -123,6 +123,11 @@ impl Target {
         self.folder.check_writable().map_err(|error| Error::io(&self.dir, "write to the folder", error))
     }
 
+    /// Makes durable which names there are.
+    pub(crate) fn make_names_durable(&self) -> Result<()> {
+        self.folder.sync().map_err(|error| Error::io(&self.path(), "make the name durable", error))
+    }
+
     /// Whether the name may be taken at the end (H58). `Ok(false)`: there is a file, and it is to be left.
     pub(crate) fn is_wanted(&self, existing: Existing) -> Result<bool> {
         let taken = |message: &str, hint: &str| {
@@ -324,6 +329,9 @@ impl Claimed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::checkpoint::Identity;
+    use crate::store::commit::Snapshot;
+    use crate::store::fixture::{SEGMENT, checkpoint};
     use proptest::prelude::*;
 
     #[test]
@@ -399,6 +407,25 @@ mod tests {
         first.remove().unwrap();
         drop(first);
         assert!(Claimed::new(target(&dir), false).is_ok());
+    }
+
+    #[test]
+    fn h52_a_file_that_has_both_names_is_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = target(&dir);
+        let part = target.folder().create(&target.part_name()).unwrap();
+        part.set_len(4 * SEGMENT).unwrap();
+        let of_part = |landed| {
+            let checkpoint = checkpoint(landed);
+            let identity = Identity { inode: part.inode().unwrap(), ..checkpoint.identity };
+            Checkpoint { identity, ..checkpoint }
+        };
+        let slots = target.folder().create(&target.checkpoint_name()).unwrap();
+        let mut file = CheckpointFile::start(&target.checkpoint_path(), slots, of_part(0)).unwrap();
+        std::fs::hard_link(target.part_path(), target.path()).unwrap();
+        assert!(!Claimed::new(target.clone(), false).unwrap().is_finished().unwrap(), "not whole");
+        file.soft(&Snapshot(Arc::new(of_part(4)))).unwrap();
+        assert!(Claimed::new(target, false).unwrap().is_finished().unwrap());
     }
 
     #[test]

@@ -87,8 +87,11 @@ impl PartFile {
     /// The file of an earlier run; `None` where it is not of that length.
     pub(crate) fn reopen(path: &Path, medium: Arc<dyn Medium>, length: u64) -> Result<Option<Self>> {
         let failed = |error| Error::io(path, "read the part file", error);
-        if length == 0 || medium.len().map_err(failed)? != length {
+        if medium.len().map_err(failed)? != length {
             return Ok(None);
+        }
+        if length == 0 {
+            return Ok(Some(Self::streamed(path, medium)));
         }
         // The blocks were reserved, unless someone has copied the file: reserving what is reserved is free.
         let maps = match medium.allocate(length) {

@@ -42,7 +42,6 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    #[expect(dead_code, reason = "for the faults of every call, which come next")]
     pub(crate) const ALL: [Self; 21] = [
         Self::OpenFolder,
         Self::MakeFolder,
@@ -85,23 +84,24 @@ impl Op {
     }
 }
 
-/// Operations of one kind that fail: those from number `from` to before number `to`, counted from 0.
+/// Operations of one kind that fail: those from number `from` to before number `to`, counted from 0 and from now on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DiskFault {
     pub(crate) op: Op,
     pub(crate) from: u64,
     pub(crate) to: u64,
     pub(crate) errno: Errno,
+    /// Only where it is asked of the file that has this name.
+    pub(crate) file: Option<&'static str>,
 }
 
 impl DiskFault {
-    #[expect(dead_code, reason = "for the faults of every call, which come next")]
     pub(crate) fn nth(op: Op, number: u64, errno: Errno) -> Self {
-        Self { op, from: number, to: number + 1, errno }
+        Self { op, from: number, to: number + 1, errno, file: None }
     }
 
     pub(crate) fn always(op: Op, errno: Errno) -> Self {
-        Self { op, from: 0, to: u64::MAX, errno }
+        Self { op, from: 0, to: u64::MAX, errno, file: None }
     }
 
     /// The file system does not know the operation.
@@ -126,7 +126,6 @@ pub(crate) struct SimulatedDisk(Arc<Mutex<State>>);
 struct State {
     nodes: BTreeMap<u64, Node>,
     log: Vec<(Op, u64)>,
-    asked: BTreeMap<Op, u64>,
     faults: Vec<DiskFault>,
     failed: u64,
     /// How many changes were begun.
@@ -146,7 +145,6 @@ impl SimulatedDisk {
         Self(Arc::new(Mutex::new(State {
             nodes,
             log: Vec::new(),
-            asked: BTreeMap::new(),
             faults: Vec::new(),
             failed: 0,
             changes: 0,
@@ -170,6 +168,11 @@ impl SimulatedDisk {
         self.state().image.clone()
     }
 
+    /// What would be frozen if the power were cut now.
+    pub(crate) fn still(&self) -> Image {
+        self.state().still()
+    }
+
     /// Cuts the power now.
     pub(crate) fn cut(&self) -> Image {
         let mut state = self.state();
@@ -177,25 +180,17 @@ impl SimulatedDisk {
         state.image.clone().expect("just frozen")
     }
 
-    #[expect(dead_code, reason = "for the faults of every call, which come next")]
-    /// How many changes were begun.
-    pub(crate) fn changes(&self) -> u64 {
-        self.state().changes
-    }
-
     pub(crate) fn fail(&self, fault: DiskFault) {
         self.state().faults.push(fault);
     }
 
-    /// Nothing fails any more, and counting begins anew.
+    /// Nothing fails any more.
     pub(crate) fn heal(&self) {
         let mut state = self.state();
         state.faults.clear();
-        state.asked.clear();
         state.failed = 0;
     }
 
-    #[expect(dead_code, reason = "for the faults of every call, which come next")]
     /// How many operations were made to fail.
     pub(crate) fn failed(&self) -> u64 {
         self.state().failed
@@ -336,20 +331,29 @@ impl State {
             return Err(io::Error::other("the power is cut"));
         }
         self.log.push((op, inode));
-        let asked = self.asked.entry(op).or_default();
-        let number = *asked;
-        *asked += 1;
-        let hit = |fault: &&DiskFault| fault.op == op && (fault.from..fault.to).contains(&number);
-        match self.faults.iter().find(hit) {
-            Some(fault) => {
-                self.failed += 1;
-                Err(fault.errno.into())
+        let names = match &self.nodes[&ROOT] {
+            Node::Folder(root) => &root.live,
+            Node::File(_) => unreachable!("the root is a folder"),
+        };
+        for fault in self.faults.iter_mut().filter(|fault| fault.op == op) {
+            if fault.file.is_some_and(|file| names.get(OsStr::new(file)) != Some(&inode)) {
+                continue;
             }
-            None => Ok(()),
+            let hit = fault.from == 0 && fault.to > 0;
+            (fault.from, fault.to) = (fault.from.saturating_sub(1), fault.to.saturating_sub(1));
+            if hit {
+                self.failed += 1;
+                return Err(fault.errno.into());
+            }
         }
+        Ok(())
     }
 
     fn freeze(&mut self) {
+        self.image = Some(self.still());
+    }
+
+    fn still(&self) -> Image {
         let frozen = self.nodes.iter().map(|(inode, node)| {
             let frozen = match node {
                 Node::File(content) => {
@@ -359,7 +363,7 @@ impl State {
             };
             (*inode, frozen)
         });
-        self.image = Some(Image(Arc::new(frozen.collect())));
+        Image(Arc::new(frozen.collect()))
     }
 
     /// Numbers are used again, as real ones are.
@@ -393,8 +397,12 @@ enum Frozen {
 }
 
 impl Image {
-    /// The disk when the power is back. The seed decides what survived; 0: nothing but what was synced, 1:
-    /// everything. `any_order`: the file system has no journal that keeps the order of names.
+    /// The disk after a mere crash: the cache outlives it.
+    pub(crate) fn kept(&self) -> SimulatedDisk {
+        self.survivor(survival::EVERYTHING, false)
+    }
+
+    /// The disk when the power is back. The seed decides what survived; 0: nothing but what was synced. `any_order`: the file system has no journal that keeps the order of names.
     pub(crate) fn survivor(&self, seed: u64, any_order: bool) -> SimulatedDisk {
         let mut rng = Rng::with_seed(seed);
         let mut nodes = BTreeMap::new();

@@ -8,6 +8,11 @@ use fastrand::Rng;
 /// Disks write whole sectors of this size, or not.
 pub(super) const SECTOR: usize = 512;
 
+/// The seed of which nothing survives that was not synced.
+pub(super) const NOTHING: u64 = 0;
+/// The seed of which everything survives.
+pub(super) const EVERYTHING: u64 = u64::MAX;
+
 /// A change to a file since its last sync, in order.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
@@ -44,11 +49,10 @@ enum Fate {
 }
 
 impl Fate {
-    /// The seeds 0 and 1 are the extremes.
     fn new(seed: u64, rng: &mut Rng, changes: usize) -> Self {
         match (seed, rng.u8(0..6)) {
-            (0, _) => Self::Nothing,
-            (1, _) => Self::Everything,
+            (NOTHING, _) => Self::Nothing,
+            (EVERYTHING, _) => Self::Everything,
             (_, 0) => Self::Nothing,
             (_, 1) => Self::Everything,
             (_, 2 | 3) => Self::Prefix { changes: rng.usize(0..=changes), sectors: rng.usize(0..128) },
