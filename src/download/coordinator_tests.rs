@@ -386,6 +386,40 @@ fn h66_nothing_of_a_worker_lands_after_its_transfer_has_ended() {
 }
 
 #[test]
+fn h50_a_sync_that_fails_when_the_transfer_has_ended_already_is_not_overheard() {
+    // One worker is in the midst of a write, so that the end takes a while, and meanwhile a sync fails.
+    let door = Arc::new(Door::default());
+    let theirs = Arc::clone(&door);
+    let omen = move |touch, range: ByteRange| {
+        if touch == Touch::Write && range.start == 0 {
+            theirs.pass();
+        }
+    };
+    let changes = Resource::new(OBJECT).fault(When::Containing(OBJECT.len - 1), support::Fault::Status(412));
+    let mut bench = Bench::new(changes, 2, false, omen);
+    Arc::make_mut(&mut bench.request).tuning.hard_interval = Duration::from_millis(500);
+    bench.data.disk.fail(DiskFault::always(Op::Sync, rustix::io::Errno::IO));
+    let opener = {
+        let (door, disk) = (Arc::clone(&door), bench.data.disk.clone());
+        let before = disk.failed();
+        std::thread::spawn(move || {
+            let until = std::time::Instant::now() + Duration::from_secs(30);
+            while disk.failed() == before && std::time::Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            // The committer hears of it before it is closed.
+            std::thread::sleep(Duration::from_millis(100));
+            disk.heal();
+            door.open();
+        })
+    };
+    let turn = bench.transfer(3);
+    opener.join().unwrap();
+    assert!(matches!(turn, Ok(Turn::Rewrite(_))), "{turn:?}");
+    assert_eq!(bench.files.ledger.complete().count(), 0, "nothing was ever durable");
+}
+
+#[test]
 fn what_landed_counts_even_if_its_message_is_unread_when_the_download_is_cancelled() {
     for round in 0..24 {
         let last = (round % 6 + 1) * SEGMENT;
