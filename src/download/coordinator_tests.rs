@@ -392,12 +392,18 @@ fn h50_a_sync_that_fails_when_the_transfer_has_ended_already_is_not_overheard() 
     let theirs = Arc::clone(&door);
     let omen = move |touch, range: ByteRange| {
         if touch == Touch::Write && range.start == 0 {
-            theirs.pass();
+            // What waits for this thread goes to another one.
+            tokio::task::block_in_place(|| theirs.pass());
         }
     };
-    let changes = Resource::new(OBJECT).fault(When::Containing(OBJECT.len - 1), support::Fault::Status(412));
+    // The last span comes late enough for others to be landed and known to the committer.
+    let changes = Resource::new(OBJECT)
+        .latency(Duration::from_millis(50))
+        .fault(When::Containing(OBJECT.len - 1), support::Fault::Status(412));
     let mut bench = Bench::new(changes, 2, false, omen);
-    Arc::make_mut(&mut bench.request).tuning.hard_interval = Duration::from_millis(500);
+    let tuning = &mut Arc::make_mut(&mut bench.request).tuning;
+    tuning.tick = Duration::from_millis(1);
+    tuning.hard_interval = Duration::from_secs(1);
     bench.data.disk.fail(DiskFault::always(Op::Sync, rustix::io::Errno::IO));
     let opener = {
         let (door, disk) = (Arc::clone(&door), bench.data.disk.clone());
