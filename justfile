@@ -45,6 +45,10 @@ pairs N="10000":
 power-cuts N="20":
     HAUL_SEEDS={{ N }} cargo test --locked --lib -- --nocapture power_cuts disk_faults
 
+# N times kill -9 at chosen moments (start, fetch, resume, sync, rename, unlink), many a second.
+kills-fast N="1000" SEED="1":
+    HAUL_KILLS={{ N }} HAUL_SEED={{ SEED }} cargo test --locked --test kills -- --nocapture
+
 # Advisories, licences, banned packages and sources; needs cargo-deny 0.20.
 deny:
     cargo deny --locked check

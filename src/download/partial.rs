@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::target::{Claimed, Target};
+use super::target::{Claimed, Target, try_lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Validator;
 use crate::range::ByteRange;
@@ -47,10 +47,12 @@ impl Partial {
     pub fn open(target: impl AsRef<Path>) -> Result<Self> {
         let target = Target::of_any_name(target.as_ref())?;
         let path = target.checkpoint_path();
-        let medium =
-            target.folder().open(&target.checkpoint_name()).map_err(|error| missing(&target, error))?;
-        // The lock, if it is free, goes with the file at the end of this function.
-        let active = !medium.try_lock().map_err(|error| Error::io(&path, "lock the checkpoint", error))?;
+        let open =
+            || target.folder().open(&target.checkpoint_name()).map_err(|error| missing(&target, error));
+        // The lock, if it is free, is given back at once: a download that starts now must not find it taken.
+        let locked = try_lock(open()?.as_ref());
+        let active = !locked.map_err(|error| Error::io(&path, "lock the checkpoint", error))?;
+        let medium = open()?;
         let (_, found) = CheckpointFile::read(&path, medium)?;
         let Found::Checkpoint(checkpoint) = found else {
             let error = Error::new(ErrorKind::Local, "the checkpoint cannot be read").at(path.display());

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::request::{Existing, Output, Request};
 use icu_normalizer::ComposingNormalizerBorrowed as ComposingNormalizer;
@@ -19,6 +20,11 @@ const PART: &str = ".part";
 const CHECKPOINT: &str = ".part.ckpt";
 /// The longest name that a server may choose: with our longest suffix it fits the usual 255 bytes.
 pub(crate) const LONGEST_NAME: usize = 255 - CHECKPOINT.len();
+
+/// How often something is looked at that another process may be changing.
+const LOOKS: u32 = 10;
+/// Longer than anybody needs to find out whether a lock is free.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// A name in a folder, and the two names beside it.
 #[derive(Clone, Debug)]
@@ -128,6 +134,30 @@ impl Target {
         self.folder.sync().map_err(|error| Error::io(&self.path(), "make the name durable", error))
     }
 
+    /// The checkpoint file; `None` where there is none. A part file alone is nobody's and is left alone, unless
+    /// `ignore` says otherwise.
+    fn checkpoint_file(&self, ignore: bool) -> Result<Option<Arc<dyn Medium>>> {
+        for _ in 0..LOOKS {
+            match self.folder.open(&self.checkpoint_name()) {
+                Ok(medium) => return Ok(Some(medium)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io(&self.checkpoint_path(), "open the checkpoint", error)),
+            }
+            if ignore || self.entry(&self.part_name())?.is_none() {
+                return Ok(None);
+            }
+            // Another process may have made both since we looked, or be at its end: is it still so (H59)?
+            let same =
+                self.entry(&self.checkpoint_name())?.is_none() && self.entry(&self.part_name())?.is_some();
+            if same {
+                break;
+            }
+        }
+        Err(Error::new(ErrorKind::Local, "is there without a checkpoint, so nothing tells what it is")
+            .at(self.part_path().display())
+            .hint("remove it, or use --restart to replace it"))
+    }
+
     /// Whether the name may be taken at the end (H58). `Ok(false)`: there is a file, and it is to be left.
     pub(crate) fn is_wanted(&self, existing: Existing) -> Result<bool> {
         let taken = |message: &str, hint: &str| {
@@ -170,6 +200,17 @@ fn folder_of(path: &Path) -> PathBuf {
 fn strip_suffix(name: &OsStr, suffix: &str) -> Option<OsString> {
     let stem = name.to_str()?.strip_suffix(suffix)?;
     (!stem.is_empty()).then(|| stem.into())
+}
+
+/// Takes the lock. Who only asks whether it is free has it for a moment, as we do here: that does not count.
+pub(crate) fn try_lock(medium: &dyn Medium) -> io::Result<bool> {
+    for _ in 1..LOOKS {
+        if medium.try_lock()? {
+            return Ok(true);
+        }
+        std::thread::sleep(MOMENT);
+    }
+    medium.try_lock()
 }
 
 /// The name that a download without a given one has: what the server proposes, else the URL (H60).
@@ -222,22 +263,7 @@ impl Claimed {
     /// Takes the lock where there is a checkpoint, and reads it. `ignore`: what is there does not count.
     pub(crate) fn new(target: Target, ignore: bool) -> Result<Self> {
         let mut claimed = Self { target, medium: None, left: None, unreadable: false };
-        let target = &claimed.target;
-        if target.entry(&target.checkpoint_name())?.is_none() {
-            if !ignore && target.entry(&target.part_name())?.is_some() {
-                return Err(Error::new(
-                    ErrorKind::Local,
-                    "is there without a checkpoint, so nothing tells what it is",
-                )
-                .at(target.part_path().display())
-                .hint("remove it, or use --restart to replace it"));
-            }
-            return Ok(claimed);
-        }
-        let medium = target
-            .folder
-            .open(&target.checkpoint_name())
-            .map_err(|error| Error::io(&target.checkpoint_path(), "open the checkpoint", error))?;
+        let Some(medium) = claimed.target.checkpoint_file(ignore)? else { return Ok(claimed) };
         claimed.lock(&medium)?;
         claimed.medium = Some(Arc::clone(&medium));
         if !ignore {
@@ -287,7 +313,7 @@ impl Claimed {
     fn lock(&self, medium: &Arc<dyn Medium>) -> Result<()> {
         let path = self.target.checkpoint_path();
         let failed = |error| Error::io(&path, "lock the checkpoint", error);
-        if !medium.try_lock().map_err(failed)? {
+        if !try_lock(medium.as_ref()).map_err(failed)? {
             return Err(self.locked());
         }
         // Between our open and our lock its owner may have finished and removed it (H59).
@@ -307,9 +333,13 @@ impl Claimed {
     /// Removes part file and checkpoint, which is ours by the lock. The checkpoint goes last: a part file
     /// without one would be nobody's.
     pub(crate) fn remove(&self) -> Result<()> {
-        if self.medium.is_none() {
-            // Without the lock the files, if there are any, are another process's.
-            return Ok(());
+        // Without the lock on what has the name now, the files, if there are any, are another process's (H59).
+        let Some(medium) = &self.medium else { return Ok(()) };
+        let path = self.target.checkpoint_path();
+        let ours = medium.inode().map_err(|error| Error::io(&path, "read the checkpoint", error))?;
+        match self.target.entry(&self.target.checkpoint_name())? {
+            Some(Entry::File { inode, .. }) if inode == ours => {}
+            _ => return Ok(()),
         }
         for (name, path) in [
             (self.target.part_name(), self.target.part_path()),
@@ -328,11 +358,14 @@ impl Claimed {
 
 #[cfg(test)]
 mod tests {
+    use super::super::partial::Partial;
     use super::*;
     use crate::store::checkpoint::Identity;
     use crate::store::commit::Snapshot;
     use crate::store::fixture::{SEGMENT, checkpoint};
+    use crate::store::medium::Replace;
     use proptest::prelude::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn h60_names_that_servers_propose() {
@@ -426,6 +459,64 @@ mod tests {
         assert!(!Claimed::new(target.clone(), false).unwrap().is_finished().unwrap(), "not whole");
         file.soft(&Snapshot(Arc::new(of_part(4)))).unwrap();
         assert!(Claimed::new(target, false).unwrap().is_finished().unwrap());
+    }
+
+    #[test]
+    fn h59_who_only_looks_at_a_download_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = target(&dir).path();
+        Claimed::new(target(&dir), false).unwrap().medium().unwrap();
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !ended.load(Ordering::Relaxed) {
+                        let _ = Partial::open(&path);
+                    }
+                });
+            }
+            let refused = (0..300).filter(|_| Claimed::new(target(&dir), false).is_err()).count();
+            ended.store(true, Ordering::Relaxed);
+            assert_eq!(refused, 0, "of 300 downloads");
+        });
+    }
+
+    #[test]
+    fn h59_a_download_that_starts_or_ends_while_one_looks_is_never_taken_for_a_part_file_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    // Who looks has the lock at times.
+                    let Ok(mut claimed) = Claimed::new(target(&dir), true) else { continue };
+                    if claimed.medium().is_ok() {
+                        let _ = claimed.target.folder().create(&claimed.target.part_name());
+                        claimed.remove().unwrap();
+                    }
+                }
+            });
+            let refused: Vec<_> = (0..500).filter_map(|_| Claimed::new(target(&dir), false).err()).collect();
+            ended.store(true, Ordering::Relaxed);
+            refused.iter().for_each(|error| assert_eq!(error.kind(), ErrorKind::Locked, "{error}"));
+        });
+    }
+
+    #[test]
+    fn h59_another_processs_files_are_not_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = Claimed::new(target(&dir), false).unwrap();
+        first.medium().unwrap();
+        // Somebody takes the checkpoint away, and another download begins.
+        let folder = first.target.folder();
+        folder.rename(&first.target.checkpoint_name(), OsStr::new("away"), Replace::Never).unwrap();
+        let mut second = Claimed::new(target(&dir), false).unwrap();
+        second.medium().unwrap();
+        std::fs::File::create(second.target.part_path()).unwrap();
+        first.remove().unwrap();
+        assert!(second.target.part_path().exists() && second.target.checkpoint_path().exists());
+        second.remove().unwrap();
+        assert!(!second.target.part_path().exists() && !second.target.checkpoint_path().exists());
     }
 
     #[test]
