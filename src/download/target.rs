@@ -134,6 +134,16 @@ impl Target {
         self.folder.sync().map_err(|error| Error::io(&self.path(), "make the name durable", error))
     }
 
+    /// A part file that we may not even open is not ours to replace or remove, whatever else is said (H77).
+    fn refuse_foreign_part(&self) -> Result<()> {
+        match self.folder.open(&self.part_name()) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(Error::io(&self.part_path(), "open the part file", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The checkpoint file; `None` where there is none. A part file alone is nobody's and is left alone, unless
     /// `ignore` says otherwise.
     fn checkpoint_file(&self, ignore: bool) -> Result<Option<Arc<dyn Medium>>> {
@@ -146,12 +156,7 @@ impl Target {
             if ignore || self.entry(&self.part_name())?.is_none() {
                 return Ok(None);
             }
-            // Another process may have made both since we looked, or be at its end: is it still so (H59)?
-            let same =
-                self.entry(&self.checkpoint_name())?.is_none() && self.entry(&self.part_name())?.is_some();
-            if same {
-                break;
-            }
+            // Another process may have made both since we looked: is it still so (H59)?
         }
         Err(Error::new(ErrorKind::Local, "is there without a checkpoint, so nothing tells what it is")
             .at(self.part_path().display())
@@ -263,6 +268,7 @@ impl Claimed {
     /// Takes the lock where there is a checkpoint, and reads it. `ignore`: what is there does not count.
     pub(crate) fn new(target: Target, ignore: bool) -> Result<Self> {
         let mut claimed = Self { target, medium: None, left: None, unreadable: false };
+        claimed.target.refuse_foreign_part()?;
         let Some(medium) = claimed.target.checkpoint_file(ignore)? else { return Ok(claimed) };
         claimed.lock(&medium)?;
         claimed.medium = Some(Arc::clone(&medium));

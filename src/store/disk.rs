@@ -57,9 +57,14 @@ impl Folder for DiskFolder {
     fn open(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>> {
         let file = retry_on_intr(|| self.open_file(name, OFlags::empty()))?;
         let metadata = file.file.metadata()?;
-        let ours = metadata.is_file()
-            && metadata.nlink() == 1
-            && metadata.uid() == rustix::process::geteuid().as_raw();
+        if metadata.nlink() == 0 {
+            // Removed just now.
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
+        }
+        let ours = metadata.is_file() && metadata.nlink() == 1;
         if ours { Ok(Arc::new(file)) } else { Err(io::Error::other("it is not a file of ours")) }
     }
 

@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex};
 /// gigabytes from a buffer that stays in the cache.
 const PERIOD: usize = 65_537;
 
+/// The seed of nothing but zeros.
+const ZEROS: u64 = u64::MAX / 2;
+
 /// Patterns that are kept: a few MiB.
 const MOST_KEPT: usize = 256;
 
@@ -32,6 +35,11 @@ impl Content {
         Self { seed, len }
     }
 
+    /// `len` zeros, which are as legal as any other bytes.
+    pub const fn zeros(len: u64) -> Self {
+        Self { seed: ZEROS, len }
+    }
+
     /// As long, and different in nearly every byte.
     pub const fn other(&self) -> Self {
         Self { seed: !self.seed, len: self.len }
@@ -39,6 +47,9 @@ impl Content {
 
     /// Fills `buf` with the bytes from `offset` on; beyond the length the function just goes on.
     pub fn fill(&self, offset: u64, buf: &mut [u8]) {
+        if self.seed == ZEROS {
+            return buf.fill(0);
+        }
         let (mut at, mut done) = (phase(offset), 0);
         let made = buf.len().min(PERIOD);
         while done < made {
