@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use tempfile::TempDir;
 
@@ -70,6 +70,13 @@ impl Disks {
         let [lower, upper, work] =
             ["lower", "upper", "work"].map(|name| self.folder(name).display().to_string());
         self.in_memory("overlay", &format!("lowerdir={lower},upperdir={upper},workdir={work}"))
+    }
+}
+
+impl Drop for Disks {
+    /// A folder that is mounted on could not be removed.
+    fn drop(&mut self) {
+        let _ = umount2(self.root.path(), MntFlags::MNT_DETACH);
     }
 }
 
