@@ -161,3 +161,22 @@ fn segments(request: &Request, length: u64) -> Result<Segments> {
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::checkpoint;
+
+    #[test]
+    fn h50_after_a_failed_sync_only_what_was_durable_and_never_refuted_is_complete() {
+        let part = PartFile::streamed(Path::new("/t/x.part"), Arc::new(Nowhere));
+        let Checkpoint { identity, ledger, .. } = checkpoint(3);
+        let durable = checkpoint(2).ledger.complete().clone();
+        let mut files = Files::new(part, None, identity, ledger);
+        // Its claim was false, and it has landed again since.
+        files.refute(0);
+        files.ledger.land(0, 9);
+        files.lose_all_but(&durable);
+        assert_eq!(files.ledger.complete().ones().collect::<Vec<_>>(), [1]);
+    }
+}

@@ -283,6 +283,16 @@ mod tests {
     }
 
     #[test]
+    fn h51_what_was_erased_is_gone_after_a_power_cut() {
+        let (data, slots) = (OneFile::new(&[]), OneFile::new(&[]));
+        started(&slots).hard(&snapshot(2).sync(&part(&data)).unwrap()).unwrap();
+        slots.disk.root().sync().unwrap();
+        CheckpointFile::erase(Path::new("/t/c"), slots.medium.as_ref()).unwrap();
+        let left = slots.disk.cut().survivor(0, false).bytes("/x").unwrap();
+        assert_eq!(claimed(left), None);
+    }
+
+    #[test]
     fn h51_a_soft_claim_of_an_earlier_run_is_not_hardened_before_it_is_read_back() {
         let (data, slots) = (OneFile::new(&[]), OneFile::new(&[]));
         let part = part(&data);
