@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fastrand::Rng;
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::disk::{Op, SimulatedDisk};
+use super::disk::SimulatedDisk;
+use super::fault::Op;
 use super::survival::{Change, SECTOR, replay, sectors};
 use crate::range::ByteRange;
 use crate::store::medium::{Map, Medium, Pages};

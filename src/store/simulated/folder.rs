@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
 
-use super::disk::{Op, SimulatedDisk};
+use super::disk::SimulatedDisk;
+use super::fault::Op;
 use super::file;
 use super::survival::{NameChange, Names, apply};
 use crate::store::medium::{Entry, Folder, Medium, Replace};

@@ -9,8 +9,10 @@
 //! for each n and k until a run does not get there any more.
 
 mod disk;
+mod fault;
 mod file;
 mod folder;
 mod survival;
 
-pub(crate) use disk::{DiskFault, Image, Op, SimulatedDisk};
+pub(crate) use disk::{Image, SimulatedDisk};
+pub(crate) use fault::{DiskFault, Op};
