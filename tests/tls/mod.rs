@@ -38,6 +38,15 @@ impl TlsServer {
         certificate: &[u8],
         answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
+        Self::ending(certificate, true, answer)
+    }
+
+    /// With or without a `close_notify` at the end of each connection.
+    pub(crate) fn ending(
+        certificate: &[u8],
+        notify: bool,
+        answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let certificate = CertificateDer::from_pem_slice(certificate).expect("a certificate");
@@ -55,7 +64,7 @@ impl TlsServer {
                     return;
                 }
                 // A client that does not trust us is gone in mid-handshake.
-                let _ = serve(stream, &config, &log, &answer);
+                let _ = serve(stream, &config, &log, &answer, notify);
             }
         });
         Self { addr, stop, heads, thread: Some(thread) }
@@ -85,6 +94,7 @@ fn serve(
     config: &Arc<ServerConfig>,
     log: &Mutex<Vec<String>>,
     answer: &Answer,
+    notify: bool,
 ) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let connection = ServerConnection::new(Arc::clone(config)).map_err(std::io::Error::other)?;
@@ -99,6 +109,8 @@ fn serve(
     let reply = answer(&head);
     log.lock().expect("no panic").push(head);
     stream.write_all(&reply)?;
-    stream.conn.send_close_notify();
+    if notify {
+        stream.conn.send_close_notify();
+    }
     stream.flush()
 }

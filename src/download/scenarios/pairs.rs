@@ -6,7 +6,7 @@ use super::run::{all_seeds, attempt};
 use super::{framing, ranges, redirects, statuses, validators};
 
 /// Pairs where nobody asks for more.
-const PAIRS: u64 = 1000;
+const PAIRS: u64 = 2000;
 
 fn all() -> Vec<Scenario> {
     [validators::ALL, ranges::ALL, statuses::ALL, redirects::ALL, framing::ALL].concat()
@@ -44,7 +44,7 @@ fn every_named_scenario_is_there() {
 /// What is not tried here, and where it is.
 const ELSEWHERE: [(&str, &str); 3] = [
     ("downgrade", "needs TLS: tests/secrets.rs"),
-    ("no_close_notify", "needs TLS: tests/secrets.rs"),
+    ("no_close_notify", "needs TLS: tests/tls_ends.rs"),
     ("goaway", "HTTP/2 is not spoken"),
 ];
 

@@ -159,8 +159,12 @@ fn run_again(case: &mut Case, place: &Place, here: Server, well: &Version) -> Re
         here
     };
     (case.head, case.host, case.timeout) = (None, "127.0.0.1", PATIENCE);
-    (case.on_change, case.checksum) = (OnChange::Restart, false);
-    let outcome = run(case, place, &here, None, &[well.content]);
+    case.on_change = OnChange::Restart;
+    let mut outcome = run(case, place, &here, None, &[well.content]);
+    if matches!(&outcome.result, Err(error) if case.checksum && error.kind() == ErrorKind::Corrupt) {
+        // What the first run had taken for right is found out, and not believed again.
+        outcome = run(case, place, &here, None, &[well.content]);
+    }
     let judged = place.judge(&outcome, &[well.content]).and_then(|()| match &outcome.result {
         Ok(_) => Ok(()),
         Err(error) => Err(format!("{error}")),
