@@ -1,6 +1,8 @@
 //! An https server on loopback, whose certificates no system trusts. `openssl` made them; what the authority
 //! signed with is gone.
 
+#![allow(dead_code, reason = "every test binary uses another part of it")]
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
