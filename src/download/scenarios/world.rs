@@ -12,8 +12,8 @@ use crate::http::retry::Backoff;
 /// The smallest segment, and all that the first request asks for.
 pub(super) const SEGMENT: u64 = 64 << 10;
 
-/// No run takes so long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// No run takes so long, even on a machine that is busy with other things.
+pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// All downloads of a test process.
 pub(super) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
