@@ -14,6 +14,7 @@ mod args;
 mod commands;
 mod events;
 mod exit;
+mod headers;
 mod human;
 mod messages;
 mod output;

@@ -3,7 +3,8 @@
 //! Everything that is wrong with the command line is found here, before anything is fetched.
 
 use std::env;
-use std::io::{self, IsTerminal};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
 use clap::CommandFactory;
@@ -11,7 +12,7 @@ use haul::{Download, DownloadBuilder, Durability, Existing, OnChange};
 
 use super::args::{self, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RequestArgs, Secret, TargetArgs};
 use super::exit::Failure;
-use super::values;
+use super::headers::{BadLine, header, header_lines};
 
 /// What a download command does, with nothing left to decide.
 #[derive(Debug)]
@@ -163,9 +164,9 @@ fn headers(typed: &[Secret]) -> Result<Vec<(String, String)>, Failure> {
         return Err(Failure::usage("-H @- twice: stdin can be read only once"));
     }
     let read = |Secret(text): &Secret| match text.strip_prefix('@') {
-        Some(_) if text == STDIN_HEADERS => header_text("stdin", io::read_to_string(io::stdin())),
-        Some(path) => header_text(path, std::fs::read_to_string(path)),
-        None => match values::header(text) {
+        Some(_) if text == STDIN_HEADERS => header_file("stdin", |bytes| io::stdin().read_to_end(bytes)),
+        Some(path) => header_file(path, |bytes| File::open(path)?.read_to_end(bytes)),
+        None => match header(text) {
             Some(header) => Ok(vec![header]),
             None => Err(Failure::usage("-H takes 'Name: value', or @FILE with one a line")),
         },
@@ -175,12 +176,14 @@ fn headers(typed: &[Secret]) -> Result<Vec<(String, String)>, Failure> {
 
 const STDIN_HEADERS: &str = "@-";
 
-fn header_text(place: &str, text: io::Result<String>) -> Result<Vec<(String, String)>, Failure> {
-    let text = text.map_err(|error| Failure::io(place, "read headers from it", &error))?;
-    values::header_lines(&text).map_err(|line| {
-        let why = "is no header: write 'Name: value', or # before a comment";
-        Failure::usage(format!("{place}: line {line} {why}"))
-    })
+fn header_file(
+    place: &str,
+    read: impl FnOnce(&mut Vec<u8>) -> io::Result<usize>,
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut bytes = Vec::new();
+    read(&mut bytes).map_err(|error| Failure::io(place, "read headers from it", &error))?;
+    header_lines(&bytes)
+        .map_err(|BadLine { number, why }| Failure::usage(format!("{place}: line {number} {why}")))
 }
 
 fn resolve_feedback(arguments: &FeedbackArgs, surroundings: Surroundings) -> Feedback {

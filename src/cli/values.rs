@@ -1,4 +1,4 @@
-//! What single values mean: sizes, durations, ranges, headers. Pure.
+//! What single values mean: sizes, durations, ranges. Pure.
 //!
 //! The errors are fragments that say what to write instead: clap puts the option and the value before them.
 
@@ -107,24 +107,6 @@ pub(crate) fn part(text: &str) -> Result<Part, String> {
     }
 }
 
-/// A header as it is typed. The value may be a secret: no error shows it.
-pub(crate) fn header(text: &str) -> Option<(String, String)> {
-    // No other white space: a line break in a header has to be seen, and refused (H80).
-    let padding = [' ', '\t'];
-    let (name, value) = text.split_once(':')?;
-    let (name, value) = (name.trim_matches(padding), value.trim_matches(padding));
-    (!name.is_empty()).then(|| (name.to_owned(), value.to_owned()))
-}
-
-/// The headers in a file, one a line; the error is the number of the first line that is none, from 1.
-pub(crate) fn header_lines(text: &str) -> Result<Vec<(String, String)>, usize> {
-    (1..)
-        .zip(text.lines())
-        .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
-        .map(|(number, line)| header(line).ok_or(number))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,26 +211,6 @@ mod tests {
         ] {
             assert!(part(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn headers_are_split_at_the_first_colon() {
-        let pair = |name: &str, value: &str| Some((name.to_owned(), value.to_owned()));
-        assert_eq!(header("X-Key: a:b "), pair("X-Key", "a:b"));
-        assert_eq!(header("X-Empty:"), pair("X-Empty", ""));
-        assert_eq!(header("no colon"), None);
-        assert_eq!(header(": no name"), None);
-    }
-
-    #[test]
-    fn a_file_of_headers_has_blank_lines_and_comments() {
-        let read =
-            header_lines("# token of the build machine\r\nX-Key: 1\r\n\n  # more\nX-Other: 2").unwrap();
-        assert_eq!(read, [("X-Key".into(), "1".into()), ("X-Other".into(), "2".into())]);
-        assert_eq!(header_lines("X-Key: 1\n\nsecret"), Err(3));
-        // The library refuses them (H80).
-        assert_eq!(header_lines("X-Key: 1\r\r\n").unwrap(), [("X-Key".into(), "1\r".into())]);
-        assert_eq!(header("X-Key: 1\n").unwrap().1, "1\n");
     }
 
     #[test]
