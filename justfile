@@ -60,3 +60,17 @@ nginx *ARGS:
 # The suite on real file systems, and on one that loses power; as root. HAUL_CUTS asks for more than 10 downloads that do.
 filesystems *ARGS:
     cargo test --locked --features real-filesystems --test filesystems -- {{ ARGS }}
+
+# One fuzzer for so many seconds: checkpoint, content_range, file_name, …; needs cargo-fuzz. docs/fuzzing.md has figures.
+fuzz TARGET SECONDS="60":
+    mkdir -p fuzz/corpus/{{ TARGET }}
+    RUSTC_BOOTSTRAP=1 cargo fuzz run {{ TARGET }} fuzz/corpus/{{ TARGET }} fuzz/seeds/{{ TARGET }} -- \
+        -dict=fuzz/headers.dict -max_len=8192 -timeout=10 -malloc_limit_mb=64 -max_total_time={{ SECONDS }} -print_final_stats=1
+
+# One small fault at a time in the modules that decide; needs cargo-mutants 27. docs/mutants.md has the survivors.
+mutants *ARGS:
+    cargo mutants -j1 --baseline skip --timeout 30 --build-timeout 600 --test-package haul-pure {{ ARGS }}
+
+# The six checks that a right file hangs on, each taken out: some test has to fail.
+removals *NAMES:
+    tests/removals/run {{ NAMES }}
