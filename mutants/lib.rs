@@ -1,4 +1,5 @@
-//! The modules of haul that decide, on their own: `just mutants` builds and tests them for each mutant.
+//! What haul decides, and how it stores, without the network: `just mutants` builds and tests this for each mutant,
+//! in seconds.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "what uses them is not here")]
 #![allow(rustdoc::all, reason = "it is documented where it is used")]
 
@@ -20,30 +21,18 @@ mod plan;
 mod range;
 #[path = "../src/scheduler.rs"]
 mod scheduler;
+#[path = "../src/store/mod.rs"]
+mod store;
 #[path = "../src/url.rs"]
 mod url;
 
 #[path = "../src/http"]
 mod http {
+    pub(crate) mod answer;
     pub(crate) mod disposition;
     pub(crate) mod headers;
     pub(crate) mod redirect;
     pub(crate) mod retry;
-}
-
-#[path = "../src/store"]
-mod store {
-    pub(crate) mod checkpoint;
-    pub(crate) mod trial;
-
-    /// The one thing that a trial is about.
-    pub(crate) mod part {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Writing {
-            Mapped,
-            Positioned,
-        }
-    }
 }
 
 #[path = "../src/download"]

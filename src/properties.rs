@@ -11,7 +11,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::download::target::{LONGEST_NAME, safe_name};
-use crate::http::fetch::{Pinned, check};
+use crate::http::answer::{Pinned, check};
 use crate::http::headers::{self, ContentRange, RangeFault};
 use crate::http::redirect::{Hops, MOST};
 use crate::http::{disposition, retry};

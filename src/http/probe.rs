@@ -3,9 +3,10 @@
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Method, Response};
 
+use super::answer::partial;
 use super::client::Client;
 use super::disposition;
-use super::fetch::{Body, partial};
+use super::fetch::Body;
 use super::headers::{self, STRONG_AGE};
 use super::retry::Fault;
 use crate::error::{Error, ErrorKind, Result};
