@@ -98,6 +98,7 @@ mod tests {
                 if model[index] { bitmap.set(index) } else { bitmap.clear(index) }
             }
             prop_assert_eq!(bitmap.len(), model.len());
+            prop_assert!((0..model.len()).all(|index| bitmap.get(index) == model[index]));
             prop_assert_eq!(bitmap.count(), model.iter().filter(|set| **set).count());
             prop_assert_eq!(bitmap.all(), model.iter().all(|set| *set));
             prop_assert_eq!(bitmap.ones().collect::<Vec<_>>(), (0..model.len()).filter(|i| model[*i]).collect::<Vec<_>>());

@@ -298,6 +298,22 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_is_as_long_as_what_is_left_of_it_takes_at_its_holders_rate() {
+        let mut scheduler = Scheduler::new(std::iter::once(0..10), 10);
+        scheduler.lease(0, 1);
+        scheduler.claim(0, 4);
+        assert_eq!(scheduler.leased(), 1);
+        // Six segments of 100 bytes at 100 bytes/s.
+        let terms = |least_seconds| StealTerms { least_seconds, segment_size: 100 };
+        assert_eq!(scheduler.clone().steal(1, terms(6.0), |_| 100.0), None);
+        assert_eq!(scheduler.steal(1, terms(5.9), |_| 100.0), Some(7..10));
+        assert_eq!(scheduler.leased(), 2);
+        scheduler.release(0, |_| false);
+        scheduler.release(1, |_| false);
+        assert_eq!(scheduler.leased(), 0);
+    }
+
+    #[test]
     fn what_is_put_back_joins_its_neighbours() {
         let mut scheduler = Scheduler::new([0..2, 3..5], 9);
         scheduler.put_back(2..3);
