@@ -69,7 +69,7 @@ fuzz TARGET SECONDS="60":
 
 # One small fault at a time in the modules that decide; needs cargo-mutants 27. docs/mutants.md has the survivors.
 mutants *ARGS:
-    cargo mutants -j1 --baseline skip --timeout 30 --build-timeout 600 --test-package haul-offline {{ ARGS }}
+    cargo mutants -j1 --output target --baseline skip --timeout 30 --build-timeout 600 --test-package haul-offline {{ ARGS }}
 
 # The six checks that a right file hangs on, each taken out: some test has to fail.
 removals *NAMES:

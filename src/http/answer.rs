@@ -118,6 +118,18 @@ mod tests {
     }
 
     #[test]
+    fn h11_the_last_bytes_are_taken_and_none_behind_them() {
+        let ending = |value: &str| {
+            let head = [("content-range", value), ("etag", "\"v\"")];
+            let head = head.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            check(206, &HeaderMap::from_iter(head), ByteRange::new(900, 1000), &pinned())
+        };
+        assert_eq!(ending("bytes 900-999/1000"), Ok(ByteRange::new(900, 1000)));
+        assert_eq!(ending("bytes 900-999/*"), Ok(ByteRange::new(900, 1000)));
+        assert_eq!(ending("bytes 900-1000/*"), not_the_range(RangeFault::Unreadable));
+    }
+
+    #[test]
     fn h10_only_a_206_is_a_range() {
         assert_eq!(answered(200, &[("content-range", "")]), Err(Fault::Whole));
         assert_eq!(answered(200, &[]), not_the_range(RangeFault::WholeWithContentRange));

@@ -152,6 +152,13 @@ fn h20_retry_after_is_seconds_or_a_date_by_the_servers_clock() {
 }
 
 #[test]
+fn h42_two_headers_that_say_where_a_body_ends_are_one_too_many() {
+    let (length, chunked) = (("content-length", "5"), ("transfer-encoding", "chunked"));
+    assert!(is_framed_twice(&headers(&[length, chunked])));
+    assert!(!is_framed_twice(&headers(&[length])) && !is_framed_twice(&headers(&[chunked])));
+}
+
+#[test]
 fn h40_identity_is_no_encoding() {
     let found = |value| encoding(&headers(&[("content-encoding", value)]));
     assert_eq!(found("gzip"), Some("gzip".into()));
