@@ -244,8 +244,7 @@ pub(crate) fn safe_name(proposal: &str) -> Option<String> {
     let tried: Vec<String> = std::iter::successors(Some(composed.into_owned()), sanitised).take(8).collect();
     let safe = tried.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[1].clone());
     // What is left of nothing is a placeholder of the sanitiser's.
-    let meaningful = seen.chars().any(char::is_alphanumeric);
-    safe.filter(|name| meaningful && trimmed(name) == name && !name.is_empty())
+    safe.filter(|name| trimmed(name) == name && name.chars().any(char::is_alphanumeric))
 }
 
 /// Without what hides a file or makes it an option at the front, and what Windows drops at the end.

@@ -124,6 +124,14 @@ fn h64_what_contradicts_itself_is_not_believed() {
 }
 
 #[test]
+fn h64_no_file_is_read_beyond_64_mib_and_the_largest_checkpoint_is_shorter() {
+    let largest = Ledger::new(Segments::new(Segments::MAX_COUNT * SEGMENT, SEGMENT).unwrap());
+    let slot = slot_size(&Checkpoint { ledger: largest, ..sample() });
+    assert!(2 * slot <= MAX_FILE, "{slot}");
+    assert_eq!(MAX_FILE, (64 << 20) + (16 << 10));
+}
+
+#[test]
 fn h64_bytes_after_the_body_are_an_error() {
     let slot = encode(3, Commit::Soft, &sample());
     assert_eq!(framed(&[&slot[HEADER..], &[0]].concat()), Slot::Invalid);
