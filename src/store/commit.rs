@@ -72,7 +72,12 @@ impl CheckpointFile {
         let slots = [checkpoint::decode(&bytes), checkpoint::decode(&bytes[second..])];
         let (path, durable) = (path.to_owned(), Bitmap::new(0));
         let mut file = Self { path, medium, slot_size: second as u64, generation: 0, hard_slot: 1, durable };
-        file.choose(slots).map(|found| (file, found))
+        let found = match file.choose(slots)? {
+            // A power cut took its length: where its slots begin nobody knows, and nothing was hardened yet.
+            Found::Checkpoint(found) if 2 * checkpoint::slot_size(&found) != len => Found::Unreadable,
+            found => found,
+        };
+        Ok((file, found))
     }
 
     /// The newest valid slot, and the slot that must not be written next.
@@ -290,6 +295,17 @@ mod tests {
         CheckpointFile::erase(Path::new("/t/c"), slots.medium.as_ref()).unwrap();
         let left = slots.disk.cut().survivor(0, false).bytes("/x").unwrap();
         assert_eq!(claimed(left), None);
+    }
+
+    #[test]
+    fn h51_a_checkpoint_that_lost_its_length_is_not_gone_on_with() {
+        let slots = OneFile::new(&[]);
+        started(&slots);
+        let whole = slots.bytes();
+        assert_eq!(claimed(whole.clone()), Some(0));
+        for len in [whole.len() / 2, whole.len() - 1] {
+            assert_eq!(claimed(whole[..len].to_vec()), None, "{len}");
+        }
     }
 
     #[test]
