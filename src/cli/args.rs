@@ -130,7 +130,7 @@ pub(crate) struct RequestArgs {
     /// Longest time for a connection to come about
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::timeout)]
     pub(crate) connect_timeout: Duration,
-    /// Longest time that a request may go without a byte
+    /// Longest time that a request may go without a byte, and that the head of its answer may take
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = values::timeout)]
     pub(crate) timeout: Duration,
     /// Times a request is repeated without a new byte in between

@@ -233,5 +233,6 @@ mod tests {
     fn a_target_in_the_current_folder_is_called_by_its_name() {
         assert_eq!(label(Path::new("./disk.img")), "disk.img");
         assert_eq!(label(Path::new("/tmp/disk.img")), "/tmp/disk.img");
+        assert_eq!(label(Path::new("./a\u{1b}[31m\u{202e}")), "a\\u{1b}[31m\\u{202e}", "H79");
     }
 }

@@ -276,6 +276,10 @@ impl<'a> Coordinator<'a> {
             Verdict::Degrade => return Ok(Some(Turn::Stream(fault.to_string()))),
             Verdict::Stop(kind) => return Err(self.gave_up(kind, &fault)),
         };
+        if fault == Fault::Drip {
+            // The link may be too thin for so many.
+            self.throttle.give_one_up(Instant::now());
+        }
         if before >= self.job.request.retries {
             // The server may take others and not this one: it wants fewer connections (H47).
             if !others_go_on || !self.throttle.give_one_up(Instant::now()) {

@@ -126,6 +126,7 @@ struct Bench {
     slots: OneFile,
     files: Files,
     request: Arc<Request>,
+    client: Client,
     commands: watch::Sender<Command>,
     events: Option<broadcast::Receiver<crate::Event>>,
     runtime: Option<Runtime>,
@@ -169,7 +170,8 @@ impl Bench {
         let checkpoint = CheckpointFile::start(Path::new("/t/f.part.ckpt"), Arc::clone(&slots.medium), first);
         let files = Files::new(part, Some(checkpoint.unwrap()), identity, ledger);
         let commands = watch::channel(Command::Run).0;
-        Self { server, data, slots, files, request, commands, events: None, runtime: None }
+        let client = CLIENT.clone();
+        Self { server, data, slots, files, request, client, commands, events: None, runtime: None }
     }
 
     /// One transfer, on so many threads, which live until the next.
@@ -180,7 +182,7 @@ impl Bench {
         self.events = Some(seen);
         let reporter = Reporter::new(watch::channel(Progress::default()).0, events);
         let control = Control::new(self.commands.subscribe());
-        let job = job(&self.request, &reporter, &control, &self.files.identity);
+        let job = job(&self.client, &self.request, &reporter, &control, &self.files.identity);
         runtime.block_on(async {
             let bounded = tokio::time::timeout(Duration::from_secs(60), transfer(job, &mut self.files));
             bounded.await.expect("a transfer is bounded in time")
@@ -227,7 +229,13 @@ impl Bench {
     }
 }
 
-fn job<'a>(request: &'a Request, reporter: &'a Reporter, control: &'a Control, of: &Identity) -> Job<'a> {
+fn job<'a>(
+    client: &'a Client,
+    request: &'a Request,
+    reporter: &'a Reporter,
+    control: &'a Control,
+    of: &Identity,
+) -> Job<'a> {
     let pinned = Pinned {
         url: request.url.clone(),
         length: of.total,
@@ -235,8 +243,8 @@ fn job<'a>(request: &'a Request, reporter: &'a Reporter, control: &'a Control, o
         encoding: None,
         send_pin: true,
     };
-    let fetcher = Fetcher::new(CLIENT.clone(), pinned);
-    Job { request, reporter, control, traffic: CLIENT.traffic(), fetcher, first: None }
+    let fetcher = Fetcher::new(client.clone(), pinned);
+    Job { request, reporter, control, traffic: client.traffic(), fetcher, first: None }
 }
 
 /// Panics when this byte is touched, as often as is left.
@@ -313,7 +321,7 @@ fn h67_a_segment_that_brings_down_worker_after_worker_ends_the_run() {
 async fn h67_what_a_worker_told_before_it_panicked_counts() {
     let mut bench = Bench::new(Resource::new(OBJECT), 1, false, |_, _| {});
     let (reporter, control) = (Reporter::silent(), Control::new(bench.commands.subscribe()));
-    let job = job(&bench.request, &reporter, &control, &bench.files.identity);
+    let job = job(&bench.client, &bench.request, &reporter, &control, &bench.files.identity);
     let mut coordinator = Coordinator::new(job, &mut bench.files);
     coordinator.scheduler.lease_up_to(0, 4);
     coordinator.scheduler.claim(0, 3);
@@ -446,4 +454,19 @@ fn what_landed_counts_even_if_its_message_is_unread_when_the_download_is_cancell
         assert!(complete(&bench.files.ledger) && complete(&bench.committed()), "round {round}");
         bench.assert_honest();
     }
+}
+
+#[test]
+fn h44_a_drip_is_no_progress_however_much_it_brings_and_asks_for_fewer_requests() {
+    let drips = Resource::new(OBJECT).fault(When::Always, support::Fault::DripAfter(2000, 100));
+    let mut bench = Bench::new(drips, 4, false, |_, _| {});
+    let request = Arc::make_mut(&mut bench.request);
+    request.tuning.drip_time = Duration::from_millis(300);
+    request.tuning.backoff.first = Duration::from_millis(1);
+    bench.client = Client::new(&mut request.url.clone(), request.client_options()).unwrap();
+    let error = bench.transfer(2).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    assert!(error.to_string().contains("1 KiB/s"), "{error}");
+    // Four at first, and then one at a time until it has failed often enough.
+    assert!(bench.server.requests() <= 4 + RETRIES as usize + 2, "{}", bench.server.requests());
 }

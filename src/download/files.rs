@@ -149,9 +149,11 @@ impl Files {
 
 fn segments(request: &Request, length: u64) -> Result<Segments> {
     plan::segments(length, request.segment_size).ok_or_else(|| {
+        let possible = Segments::new(length, Segments::MAX_SIZE).is_some();
         let (kind, hint) = match request.segment_size {
-            Some(_) => (ErrorKind::Usage, "use a larger --segment-size"),
-            None => (ErrorKind::Local, "no file can be that long"),
+            Some(_) if possible => (ErrorKind::Usage, "use a larger --segment-size"),
+            None if possible => (ErrorKind::Local, "use a larger --segment-size"),
+            _ => (ErrorKind::Local, "no checkpoint can hold that many, however large"),
         };
         Error::new(kind, format!("{length} bytes are too many segments")).at(&request.url).hint(hint)
     })

@@ -8,7 +8,7 @@ use super::progress::Phase;
 use super::request::OnChange;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::fetch::Body;
-use crate::http::retry::{Fault, Stage, Verdict, verdict};
+use crate::http::retry::{Fault, Stage, Verdict, is_progress, verdict};
 use crate::object::Object;
 use crate::plan::Mismatch;
 use crate::range::{ByteRange, Part};
@@ -66,7 +66,8 @@ impl Stream<'_> {
                 Err(Halt::Fault(fault)) => fault,
             };
             // Only bytes that no attempt has brought before are progress (H25).
-            failures = if self.written > furthest { 0 } else { failures };
+            let new = self.written.saturating_sub(furthest);
+            failures = if is_progress(new, &fault) { 0 } else { failures };
             furthest = furthest.max(self.written);
             self.pause_after(&fault, failures).await?;
             failures += 1;

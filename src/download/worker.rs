@@ -17,7 +17,7 @@ use super::control::Control;
 use crate::digest::SegmentCrc;
 use crate::error::Error;
 use crate::http::fetch::{Body, Fetcher};
-use crate::http::retry::Fault;
+use crate::http::retry::{Fault, LEAST_PROGRESS, is_progress};
 use crate::range::{ByteRange, Segments};
 use crate::scheduler::{Claim, WorkerId};
 use crate::store::part::{PartFile, Window};
@@ -121,22 +121,29 @@ impl Worker {
     async fn work(&mut self, span: Span) -> Result<(), Halt> {
         let mut body = span.body;
         let Some(mut filling) = self.claim().await? else { return Ok(()) };
+        let mut crumbs = false;
         loop {
             self.shared.control.running().await;
             if filling.window.space() == 0 && !self.advance(&mut filling).await? {
                 return Ok(());
             }
             let from = filling.window.position();
-            let fault = match self.fetch(&mut filling, body.take()).await {
+            let reached = self.fetch(&mut filling, body.take()).await;
+            let brought = filling.window.position() - from;
+            let fault = match reached {
                 Ok(Reached::LeaseEnd) => return Ok(()),
                 Ok(Reached::Pause) => continue,
-                Ok(Reached::BodyEnd) if filling.window.position() > from => continue,
-                // An answer without a byte is as good as none.
-                Ok(Reached::BodyEnd) => Fault::Cut("an empty answer".to_owned()),
+                Ok(Reached::BodyEnd) if brought >= LEAST_PROGRESS || filling.window.space() == 0 => continue,
+                // A server may send less than was asked for (H13), but not crumb after crumb.
+                Ok(Reached::BodyEnd) if brought > 0 && !crumbs => {
+                    crumbs = true;
+                    continue;
+                }
+                Ok(Reached::BodyEnd) => Fault::Cut(format!("a whole answer of {brought} bytes")),
                 Err(Halt::Fault(fault)) => fault,
                 Err(halt) => return Err(halt),
             };
-            let (segment, progressed) = (filling.next, filling.window.position() > from);
+            let (segment, progressed) = (filling.next, is_progress(brought, &fault));
             let ask = |worker, reply| Message::Failed { worker, segment, progressed, fault, reply };
             sleep(self.ask(ask).await?).await;
         }

@@ -148,6 +148,10 @@ impl Client {
         let mut hops = Hops::new(url.clone());
         loop {
             let answer = self.send_once(method.clone(), hops.here(), headers).await?;
+            // hyper has read it by now, but takes no more than 100 fields, and a buffer of 400 KiB at the most.
+            if headers::size(answer.headers()) > headers::MOST_BYTES {
+                return Err(Fault::Oversized);
+            }
             if headers::is_framed_twice(answer.headers()) {
                 return Err(Fault::Cut("both Content-Length and Transfer-Encoding".to_owned()));
             }
@@ -187,17 +191,19 @@ impl Client {
 /// Sorts reqwest's error. Its own text would repeat the URL with its secrets; the causes do not.
 pub(crate) fn fault(error: &reqwest::Error) -> Fault {
     let mut why = None;
-    let mut untrusted = false;
+    let (mut untrusted, mut oversized) = (false, false);
     let mut cause = error.source();
     while let Some(deeper) = cause {
         let text = deeper.to_string();
         untrusted |= text.contains("certificate");
+        oversized |= text.contains("head is too large");
         why = Some(text);
         cause = deeper.source();
     }
     let why = printable(&why.unwrap_or_else(|| "no reason given".to_owned()));
     match () {
         () if untrusted => Fault::Untrusted(why),
+        () if oversized => Fault::Oversized,
         () if error.is_connect() => Fault::Connect(why),
         () => Fault::Cut(why),
     }

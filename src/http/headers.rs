@@ -13,6 +13,14 @@ use crate::range::{ByteRange, MAX_LENGTH};
 /// §8.8.2.2, and one more because clocks round.
 pub(crate) const STRONG_AGE: Duration = Duration::from_secs(2);
 
+/// The most bytes in the fields of an answer (H81).
+pub(crate) const MOST_BYTES: usize = 64 << 10;
+
+/// The bytes of all fields as they were sent, with `: ` and line ends.
+pub(crate) fn size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
 /// The `Range` for these bytes (RFC 9110 §14.1.2).
 pub(crate) fn range(range: ByteRange) -> HeaderValue {
     debug_assert!(!range.is_empty(), "HTTP cannot say an empty range");

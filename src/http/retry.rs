@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     Drip,
     /// The connection ended before the answer did (H43).
     Cut(String),
+    /// More of a head than any honest answer has (H81).
+    Oversized,
     /// A status that is no answer to the question.
     Status { code: u16, retry_after: Option<Duration> },
     /// A redirect that is not followed.
@@ -46,6 +48,7 @@ impl fmt::Display for Fault {
             Self::Silent(time) => write!(f, "not a byte for {time:?}"),
             Self::Drip => f.write_str("less than 1 KiB/s for 30 s"),
             Self::Cut(why) => write!(f, "the connection ended early ({why})"),
+            Self::Oversized => f.write_str("the head of the answer has more than 100 fields or 64 KiB"),
             Self::Status { code, .. } => write!(f, "the server answered {}", Status(*code)),
             Self::Redirect(fault) => fault.fmt(f),
             Self::Whole => f.write_str("the server sent the whole object where a range was asked for"),
@@ -101,7 +104,9 @@ const MALFORMED_RETRIES: u32 = 2;
 /// The verdict on a fault, after `failures` earlier ones of the same request without a byte in between.
 pub(crate) fn verdict(fault: &Fault, stage: Stage, failures: u32) -> Verdict {
     match fault {
-        Fault::Connect(_) | Fault::Silent(_) | Fault::Drip | Fault::Cut(_) => Verdict::Retry,
+        Fault::Connect(_) | Fault::Silent(_) | Fault::Drip | Fault::Cut(_) | Fault::Oversized => {
+            Verdict::Retry
+        }
         Fault::Untrusted(_) => Verdict::Stop(ErrorKind::Refused),
         Fault::Redirect(_) => Verdict::Stop(ErrorKind::Refused),
         Fault::Whole => Verdict::Degrade,
@@ -123,6 +128,16 @@ fn on_status(code: u16, retry_after: Option<Duration>, stage: Stage) -> Verdict 
         // 1xx and 2xx that carry no object: a captive portal, a broken cache.
         _ => Verdict::Retry,
     }
+}
+
+/// With fewer bytes than these an answer is as good as none: else a server that gives a byte an answer would never
+/// be done with.
+pub(crate) const LEAST_PROGRESS: u64 = 1 << 10;
+
+/// Whether a request that failed had brought enough for its failure to be the first in a row (H25). What drips
+/// brings little for its time, however much it comes to (H44).
+pub(crate) fn is_progress(brought: u64, fault: &Fault) -> bool {
+    brought >= LEAST_PROGRESS && *fault != Fault::Drip
 }
 
 /// How long to wait before a request is repeated.
@@ -156,6 +171,7 @@ mod tests {
             (Fault::Untrusted(String::new()), REFUSED, REFUSED),
             (Fault::Silent(wait), Verdict::Retry, Verdict::Retry),
             (Fault::Drip, Verdict::Retry, Verdict::Retry),
+            (Fault::Oversized, Verdict::Retry, Verdict::Retry),
             (Fault::Cut(String::new()), Verdict::Retry, Verdict::Retry),
             (Fault::Redirect(RedirectFault::Loop), REFUSED, REFUSED),
             (Fault::Whole, Verdict::Degrade, Verdict::Degrade),
@@ -191,6 +207,14 @@ mod tests {
             assert_eq!(verdict(&fault, Stage::Fetching, 1), Verdict::Retry);
             assert_eq!(verdict(&fault, Stage::Fetching, 2), Verdict::Degrade);
         }
+    }
+
+    #[test]
+    fn h25_h44_a_few_bytes_are_no_progress_and_a_drip_is_none() {
+        let cut = Fault::Cut(String::new());
+        assert!(!is_progress(0, &cut) && !is_progress(LEAST_PROGRESS - 1, &cut));
+        assert!(is_progress(LEAST_PROGRESS, &cut));
+        assert!(!is_progress(1 << 30, &Fault::Drip));
     }
 
     proptest! {

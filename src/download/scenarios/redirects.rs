@@ -112,7 +112,7 @@ scenarios! {
     h35_huge(case) {
         let total = case.dice.pick(&[1 << 62, i64::MAX.unsigned_abs(), 1 << 63, u64::MAX]);
         case.fault(When::Always, Fault::Total(total));
-        case.expect(if total < 1 << 63 { Expected::Fails(ErrorKind::Usage) } else { Expected::Streamed });
+        case.expect(if total < 1 << 63 { Expected::Fails(ErrorKind::Local) } else { Expected::Streamed });
         case.most_requests = 12;
     }
     /// The same of a 200.
