@@ -74,3 +74,7 @@ mutants *ARGS:
 # The six checks that a right file hangs on, each taken out: some test has to fail.
 removals *NAMES:
     tests/removals/run {{ NAMES }}
+
+# Write the counts of tests into docs/hazards.md.
+hazards:
+    HAUL_BLESS=1 cargo test --locked --test hazards
