@@ -1,5 +1,5 @@
 //! docs/hazards.md tells the truth: every hazard has tests that carry its number, or says why not, and the table
-//! counts them. `HAUL_BLESS=1` writes the counts.
+//! counts them; and docs/guarantees.md names tests that are there. `HAUL_BLESS=1` writes the counts.
 
 #![expect(clippy::disallowed_methods, reason = "files of the repository")]
 
@@ -64,6 +64,16 @@ fn cell(places: &BTreeMap<String, usize>) -> String {
         write!(cell, "{comma}`{place}` {count}").expect("a string takes everything");
     }
     cell
+}
+
+#[test]
+fn the_guarantees_name_tests_that_are_there() {
+    let text = fs::read_to_string(root("docs/guarantees.md")).expect("the guarantees");
+    let named: Vec<&str> = text.split('`').filter(|word| word.starts_with("tests/")).collect();
+    assert!(named.len() > 10, "{named:?}");
+    for file in named {
+        assert!(root(file).is_file(), "{file}");
+    }
 }
 
 #[test]
