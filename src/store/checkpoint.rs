@@ -3,7 +3,7 @@
 //! docs/checkpoint-format.md has the byte table. A frame is checked (magic, version, length, CRC) before a byte
 //! of its body is decoded, and what is decoded is checked again before it is believed (H63, H64).
 
-use bincode::config::{Config, standard};
+use bincode::config::{Configuration, Fixint, Limit, LittleEndian, standard};
 use serde::{Deserialize, Serialize};
 
 use crate::bitmap::Bitmap;
@@ -91,7 +91,7 @@ pub(crate) enum Slot {
 }
 
 /// Fixed-width little-endian integers: documented sizes, and a slot whose size is known beforehand.
-fn config() -> impl Config {
+fn config() -> Configuration<LittleEndian, Fixint, Limit<MAX_BODY>> {
     standard().with_fixed_int_encoding().with_limit::<MAX_BODY>()
 }
 
@@ -164,8 +164,18 @@ fn frame(slot: &[u8]) -> Result<(u64, Commit, &[u8]), Slot> {
     Ok((generation, commit, body))
 }
 
+/// Decodes a body, and how many bytes it took. A text is made room for before it is read, so the limit is of the order
+/// of what there is.
+fn body(bytes: &[u8]) -> Option<(Body, usize)> {
+    const SMALL: usize = 64 << 10;
+    match bytes.len() {
+        ..=SMALL => bincode::serde::decode_from_slice(bytes, config().with_limit::<SMALL>()).ok(),
+        _ => bincode::serde::decode_from_slice(bytes, config()).ok(),
+    }
+}
+
 fn checkpoint(bytes: &[u8]) -> Option<Checkpoint> {
-    let (body, consumed) = bincode::serde::decode_from_slice::<Body, _>(bytes, config()).ok()?;
+    let (body, consumed) = body(bytes)?;
     let identity = body.identity;
     let sane = consumed == bytes.len()
         && identity.start <= identity.end
