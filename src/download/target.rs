@@ -209,13 +209,17 @@ fn strip_suffix(name: &OsStr, suffix: &str) -> Option<OsString> {
 
 /// Takes the lock. Who only asks whether it is free has it for a moment, as we do here: that does not count.
 pub(crate) fn try_lock(medium: &dyn Medium) -> io::Result<bool> {
+    patiently(|| medium.try_lock())
+}
+
+fn patiently(mut attempt: impl FnMut() -> io::Result<bool>) -> io::Result<bool> {
     for _ in 1..LOOKS {
-        if medium.try_lock()? {
+        if attempt()? {
             return Ok(true);
         }
         std::thread::sleep(MOMENT);
     }
-    medium.try_lock()
+    attempt()
 }
 
 /// The name that a download without a given one has: what the server proposes, else the URL (H60).
@@ -363,14 +367,13 @@ impl Claimed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::partial::Partial;
     use super::*;
     use crate::store::checkpoint::Identity;
     use crate::store::commit::Snapshot;
     use crate::store::fixture::{SEGMENT, checkpoint};
     use crate::store::medium::Replace;
     use proptest::prelude::*;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     #[test]
     fn h60_names_that_servers_propose() {
@@ -468,28 +471,20 @@ mod tests {
 
     #[test]
     fn h59_who_only_looks_at_a_download_is_in_nobodys_way() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = target(&dir).path();
-        Claimed::new(target(&dir), false).unwrap().medium().unwrap();
-        let ended = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    while !ended.load(Ordering::Relaxed) {
-                        let _ = Partial::open(&path);
-                    }
-                });
-            }
-            let refused = (0..300).filter(|_| Claimed::new(target(&dir), false).is_err()).count();
-            ended.store(true, Ordering::Relaxed);
-            assert_eq!(refused, 0, "of 300 downloads");
+        let mut free = [false, false, true].into_iter();
+        assert!(patiently(|| Ok(free.next().unwrap())).unwrap(), "it was another's for a moment");
+        let mut asked = 0;
+        let taken = patiently(|| {
+            asked += 1;
+            Ok(false)
         });
+        assert_eq!((taken.unwrap(), asked), (false, LOOKS));
     }
 
     #[test]
     fn h59_a_download_that_starts_or_ends_while_one_looks_is_never_taken_for_a_part_file_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let ended = AtomicBool::new(false);
+        let (ended, downloads) = (AtomicBool::new(false), AtomicU32::new(0));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !ended.load(Ordering::Relaxed) {
@@ -498,10 +493,14 @@ mod tests {
                     if claimed.medium().is_ok() {
                         let _ = claimed.target.folder().create(&claimed.target.part_name());
                         claimed.remove().unwrap();
+                        downloads.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             });
-            let refused: Vec<_> = (0..500).filter_map(|_| Claimed::new(target(&dir), false).err()).collect();
+            let mut refused = Vec::new();
+            while downloads.load(Ordering::Relaxed) < 2000 {
+                refused.extend(Claimed::new(target(&dir), false).err());
+            }
             ended.store(true, Ordering::Relaxed);
             refused.iter().for_each(|error| assert_eq!(error.kind(), ErrorKind::Locked, "{error}"));
         });
