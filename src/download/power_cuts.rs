@@ -137,7 +137,7 @@ fn h52_a_crash_between_the_name_and_the_end_is_finished_without_a_request() {
     let mut found = 0;
     for cut in 0.. {
         let disk = world.disk();
-        disk.cut_before(cut);
+        disk.cut_after_rename(cut);
         let ended = world.run(&disk);
         let Some(image) = disk.image() else { break };
         let survivor = image.kept();

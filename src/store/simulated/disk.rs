@@ -36,6 +36,8 @@ struct State {
     changes: u64,
     /// The power goes before the change of this number, counted from 0.
     cut: Option<u64>,
+    /// The same, counted from the next rename.
+    cut_after_rename: Option<u64>,
     image: Option<Image>,
     rng: Rng,
 }
@@ -53,6 +55,7 @@ impl SimulatedDisk {
             failed: 0,
             changes: 0,
             cut: None,
+            cut_after_rename: None,
             image: None,
             rng: Rng::with_seed(0),
         })))
@@ -65,6 +68,11 @@ impl SimulatedDisk {
     /// The power goes before the change of this number, counted from 0: it and all that follows fails.
     pub(crate) fn cut_before(&self, change: u64) {
         self.state().cut = Some(change);
+    }
+
+    /// The same, counted from after the next rename.
+    pub(crate) fn cut_after_rename(&self, change: u64) {
+        self.state().cut_after_rename = Some(change);
     }
 
     /// What the power cut froze, if it came.
@@ -229,6 +237,11 @@ impl State {
                 self.freeze();
             } else {
                 self.changes += 1;
+            }
+            if op == Op::Rename
+                && let Some(change) = self.cut_after_rename.take()
+            {
+                self.cut = Some(self.changes + change);
             }
         }
         if self.image.is_some() {
