@@ -16,6 +16,10 @@ fn root(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
+fn place(source: &Path) -> String {
+    source.strip_prefix(root("")).expect("a source of ours").display().to_string()
+}
+
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of sources") {
         let path = entry.expect("an entry").path();
@@ -48,7 +52,7 @@ fn counted() -> BTreeMap<u32, BTreeMap<String, usize>> {
     ["src", "tests"].iter().for_each(|folder| sources(&root(folder), &mut files));
     let mut counted: BTreeMap<u32, BTreeMap<String, usize>> = BTreeMap::new();
     for file in files {
-        let place = file.strip_prefix(root("")).expect("a source of ours").display().to_string();
+        let place = place(&file);
         let source = fs::read_to_string(&file).expect("a source");
         for number in source.lines().filter_map(test_name).flat_map(numbers) {
             *counted.entry(number).or_default().entry(place.clone()).or_default() += 1;
@@ -64,6 +68,17 @@ fn cell(places: &BTreeMap<String, usize>) -> String {
         write!(cell, "{comma}`{place}` {count}").expect("a string takes everything");
     }
     cell
+}
+
+#[test]
+fn h68_the_wall_clock_is_read_for_people_and_nowhere_else() {
+    let mut files = Vec::new();
+    sources(&root("src"), &mut files);
+    let reads = |file: &PathBuf| fs::read_to_string(file).expect("a source").contains("SystemTime::now");
+    let reading: Vec<_> = files.into_iter().filter(reads).map(|file| place(&file)).collect();
+    // The age that `status` shows, when it began, and a scenario's own clock.
+    let known = ["src/cli/commands.rs", "src/download/files.rs", "src/download/scenarios/statuses.rs"];
+    assert!(reading.iter().all(|file| known.contains(&file.as_str())), "{reading:?}");
 }
 
 #[test]
