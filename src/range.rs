@@ -154,6 +154,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_range_moves_as_a_whole_and_knows_when_it_is_empty() {
+        assert_eq!(ByteRange::new(3, 10).offset(5), ByteRange::new(8, 15));
+        assert!(ByteRange::new(3, 3).is_empty() && !ByteRange::new(3, 4).is_empty());
+    }
+
     proptest! {
         #[test]
         fn segments_tile_the_object(length in 0..=MAX_LENGTH / (1 << 24), shift in 16_u32..=30) {

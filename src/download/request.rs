@@ -107,6 +107,9 @@ pub(crate) struct Request {
     pub(crate) disk: Arc<dyn Disk>,
 }
 
+/// In seconds: nobody waits for longer.
+const A_YEAR: u64 = 365 * 24 * 60 * 60;
+
 impl Request {
     pub(crate) fn client_options(&self) -> ClientOptions {
         ClientOptions {
@@ -131,7 +134,10 @@ impl Request {
         if asked.is_none_or(|asked| asked <= self.max_wait) {
             return Ok(wait);
         }
-        let hint = format!("come back in {} s, or allow a longer --max-wait", wait.as_secs());
+        let hint = match wait.as_secs() {
+            ..=A_YEAR => format!("come back in {} s, or allow a longer --max-wait", wait.as_secs()),
+            _ => "it does not want to be asked again".to_owned(),
+        };
         Err(Error::new(ErrorKind::Network, fault.to_string()).at(&self.url).hint(hint))
     }
 }
