@@ -139,6 +139,28 @@ mod tests {
     }
 
     #[test]
+    fn two_agree_on_what_both_have_with_the_same_crc() {
+        let ledger = |landed: &[(usize, u32)]| {
+            let mut ledger = Ledger::new(segments());
+            landed.iter().for_each(|(index, crc)| ledger.land(*index, *crc));
+            ledger
+        };
+        let (one, other) = (ledger(&[(0, 5), (1, 6)]), ledger(&[(0, 5), (1, 7), (2, 0)]));
+        assert_eq!(one.agreeing_with(Some(&other)).ones().collect::<Vec<_>>(), [0]);
+        assert_eq!(ledger(&[(2, 0)]).agreeing_with(Some(&one)).count(), 0, "a CRC of 0 is no claim");
+        assert_eq!(one.agreeing_with(None).count(), 0);
+        let elsewhere = Ledger::new(Segments::new((64 << 10) * 2 + 6, 64 << 10).unwrap());
+        assert_eq!(one.agreeing_with(Some(&elsewhere)).count(), 0);
+    }
+
+    #[test]
+    fn h64_claims_are_of_all_segments_or_of_none() {
+        assert!(Ledger::of_claims(segments(), Bitmap::new(2), vec![0; 3]).is_none());
+        assert!(Ledger::of_claims(segments(), Bitmap::new(3), vec![0; 2]).is_none());
+        assert!(Ledger::of_claims(segments(), Bitmap::new(3), vec![0; 3]).is_some());
+    }
+
+    #[test]
     fn bytes_count_the_short_last_segment_as_short() {
         let mut ledger = Ledger::new(segments());
         ledger.land(2, 0);

@@ -160,6 +160,28 @@ mod tests {
         assert!(ByteRange::new(3, 3).is_empty() && !ByteRange::new(3, 4).is_empty());
     }
 
+    #[test]
+    fn a_segment_is_about_an_8192nd_of_the_object() {
+        for (length, size) in [
+            (0, 256 << 10),
+            (2 << 30, 256 << 10),
+            ((2 << 30) + 1, 512 << 10),
+            (100 << 30, 16 << 20),
+            (512 << 30, 64 << 20),
+            (MAX_LENGTH, 64 << 20),
+        ] {
+            assert_eq!(Segments::default_size(length), size, "{length}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_covered_by_whole_segments_and_by_one_at_least() {
+        let segments = Segments::new(1 << 20, 64 << 10).unwrap();
+        for (bytes, covering) in [(0, 1), (1, 1), (64 << 10, 1), ((64 << 10) + 1, 2), (8 << 20, 128)] {
+            assert_eq!(segments.covering(bytes), covering, "{bytes}");
+        }
+    }
+
     proptest! {
         #[test]
         fn segments_tile_the_object(length in 0..=MAX_LENGTH / (1 << 24), shift in 16_u32..=30) {

@@ -6,7 +6,7 @@ use super::run::{all_seeds, attempt};
 use super::{framing, ranges, redirects, statuses, validators};
 
 /// Pairs where nobody asks for more.
-const PAIRS: u64 = 2000;
+const PAIRS: u64 = 1000;
 
 fn all() -> Vec<Scenario> {
     [validators::ALL, ranges::ALL, statuses::ALL, redirects::ALL, framing::ALL].concat()
