@@ -167,7 +167,7 @@ fn content(request: &Request, turn: &Turn<'_>, version: &Version) -> Reply {
         Some(Fault::Encoding(coding) | Fault::Coded(coding)) => reply.with("Content-Encoding", coding),
         Some(Fault::LengthLie(lie)) => Reply { lie: *lie, ..reply },
         Some(Fault::PartLengthLie(lie)) if reply.status == 206 => Reply { lie: *lie, ..reply },
-        Some(Fault::Tail(tail)) => Reply { tail: *tail, ..reply },
+        Some(Fault::Tail(tail)) if reply.framing == Framing::Length => Reply { tail: *tail, ..reply },
         _ => reply,
     }
 }

@@ -106,7 +106,7 @@ pub enum Fault {
     PartLengthLie(i64),
     /// Content-Length and `Transfer-Encoding: chunked` at once; the body is chunked.
     LengthAndChunked,
-    /// n bytes of junk after the complete body, then close.
+    /// n bytes of junk after the complete body, then close; where Content-Length says which the body is.
     Tail(u64),
     /// A right head, then close (FIN) after n body bytes, also when that is the whole body.
     CutAfter(u64),
