@@ -138,6 +138,22 @@ mod tests {
     }
 
     #[test]
+    fn h33_only_validators_of_one_kind_can_differ() {
+        let tag = |tag: &str| Validator::EntityTag(tag.into());
+        let date = Validator::LastModified { date: "x".into(), weak_tag: None };
+        assert!(tag("\"a\"").is_other_than(&tag("\"b\"")));
+        assert!(!tag("\"a\"").is_other_than(&tag("\"a\"")));
+        assert!(!tag("\"a\"").is_other_than(&date) && !date.is_other_than(&tag("\"a\"")));
+    }
+
+    #[test]
+    fn h03_only_what_is_too_fresh_gets_better_with_age() {
+        assert!(object(None, Err(NoValidator::TooFresh)).is_too_fresh());
+        assert!(!object(None, Err(NoValidator::WeakTagOnly)).is_too_fresh());
+        assert!(!object(None, Ok(Validator::EntityTag("\"a\"".into()))).is_too_fresh());
+    }
+
+    #[test]
     fn one_version_has_one_length() {
         let of = |length, tag: &str| object(Some(length), Ok(Validator::EntityTag(tag.into())));
         assert!(of(5, "\"a\"").contradicts(&of(6, "\"a\"")));

@@ -80,6 +80,12 @@ mod tests {
     }
 
     #[test]
+    fn h30_five_statuses_ask_to_go_elsewhere() {
+        let asking: Vec<u16> = (100..600).filter(|status| is_redirect(*status)).collect();
+        assert_eq!(asking, [301, 302, 303, 307, 308]);
+    }
+
+    #[test]
     fn h30_a_location_is_relative_to_where_we_are() {
         let mut hops = from("http://h/a/b?q");
         for (location, expected) in [
