@@ -68,7 +68,8 @@ fn a_worker_keeps_its_connection_for_all_its_spans() {
         let env = TestEnv::new(&[OBJECT]);
         env.run(&["-j", &jobs.to_string(), "-s", "64K", &server.url("/f")]).expect(0);
         let given_up = stolen_from(&server.log());
-        let most = jobs + u64::try_from(given_up).unwrap();
+        // One that comes back a moment after it is asked for has been replaced meanwhile.
+        let most = jobs + 1 + u64::try_from(given_up).unwrap();
         assert!(server.requests() > 3, "{}", server.requests());
         assert!(server.connections() <= most, "{} connections, {given_up} given up", server.connections());
     }

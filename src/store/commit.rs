@@ -324,6 +324,22 @@ mod tests {
     }
 
     #[test]
+    fn h51_what_is_durable_is_what_the_newest_hard_slot_claims_whichever_it_is() {
+        for hard_commits in 1..4 {
+            let (data, slots) = (OneFile::new(&[]), OneFile::new(&[]));
+            let part = part(&data);
+            let mut file = started(&slots);
+            for landed in 1..=hard_commits {
+                file.hard(&snapshot(landed).sync(&part).unwrap()).unwrap();
+            }
+            assert_eq!(read(slots.bytes()).unwrap().0.durable().count(), hard_commits, "two hard slots");
+            file.soft(&snapshot(4)).unwrap();
+            let (file, _) = read(slots.bytes()).unwrap();
+            assert_eq!(file.durable().count(), hard_commits, "a soft slot beside it");
+        }
+    }
+
+    #[test]
     fn h63_what_cannot_be_read_is_nothing_and_what_is_newer_is_left_alone() {
         for bytes in [vec![], vec![0; 10], vec![0; 8192], vec![0xff; 8191]] {
             assert_eq!(claimed(bytes), None);
