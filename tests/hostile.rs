@@ -189,24 +189,35 @@ fn run(env: &TestEnv, server: &Hostile, args: &[&str]) -> Cost {
     let began = Instant::now();
     let running = env.spawn(&args);
     let pid = running.pid();
-    // Until the process is gone, however it goes.
-    let watch = thread::spawn(move || {
-        let mut most = 0;
-        while let Some(memory) = anonymous_memory(pid) {
-            most = most.max(memory);
-            thread::sleep(Duration::from_millis(5));
-        }
-        most
+    let over = AtomicBool::new(false);
+    let (said, memory) = thread::scope(|scope| {
+        let watch = scope.spawn(|| most_memory(pid, &over));
+        let said = running.wait();
+        over.store(true, Ordering::Relaxed);
+        (said, watch.join().expect("no panic"))
     });
-    let said = running.wait();
-    Cost { said, memory: watch.join().expect("no panic"), time: began.elapsed() }
+    Cost { said, memory, time: began.elapsed() }
 }
 
+/// The most anonymous memory that haul has until it is over.
+fn most_memory(pid: u32, over: &AtomicBool) -> u64 {
+    let mut most = 0;
+    while !over.load(Ordering::Relaxed) {
+        most = most.max(anonymous_memory(pid).unwrap_or(0));
+        thread::sleep(Duration::from_millis(5));
+    }
+    most
+}
+
+/// Nothing while the process is not haul yet: spawning returns when the kernel is about to give the child memory of
+/// its own, and until then it counts ours. Nothing either when haul is gone and its number is a thread's of ours.
 fn anonymous_memory(pid: u32) -> Option<u64> {
+    let is_haul = || fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("haul"));
+    if !is_haul() {
+        return None;
+    }
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    // When haul is gone its number may be a thread's of ours.
-    fs::read_link(format!("/proc/{pid}/exe")).ok().filter(|exe| exe.ends_with("haul"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).filter(|_| is_haul())?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * KIB)
 }
 
