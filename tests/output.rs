@@ -200,7 +200,8 @@ fn h79_what_the_user_typed_is_not_obeyed_either() {
 
 #[test]
 fn h79_no_field_of_a_server_fills_the_screen() {
-    let long = "x".repeat(60_000);
+    // Two of them in one head are under its limit of 64 KiB.
+    let long = "x".repeat(30_000);
     let server = Server::start([
         ("/digest/f", Resource::new(OBJECT).header("Repr-Digest", &long).header("Content-Encoding", &long)),
         (
