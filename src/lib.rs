@@ -65,8 +65,8 @@ mod support;
 
 pub use checksum::{Algorithm, Checksum};
 pub use download::{
-    Controller, Download, DownloadBuilder, Event, Events, Existing, Handle, Mode, Offer, OnChange, Outcome,
-    Partial, Phase, Progress, Remains, Report,
+    Controller, Curve, CurveEnd, Download, DownloadBuilder, Event, Events, Existing, Handle, Mode, Offer,
+    OnChange, Outcome, Partial, Phase, Point, Progress, Remains, Report, Tune,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use object::{NoValidator, Validator};

@@ -22,6 +22,7 @@ Examples:
   haul -d /tmp -j 16 https://example.org/a.iso   into /tmp, 16 requests at once
   haul -H @token.txt --json https://example.org/private.tar
   haul status disk.img                           what an interrupted download holds
+  haul tune https://example.org/disk.img         how many jobs are worth it there?
 
 Exit codes:
   0  the target is whole and has its name     5  the object changed
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// Show what a partial download holds: done, missing ranges, validator, age
     Status(StatusArgs),
+    /// Measure goodput at several --jobs, keeping nothing, and recommend one
+    Tune(TuneArgs),
     /// Remove a partial download: part file and checkpoint
     Cancel(CancelArgs),
 }
@@ -225,6 +228,40 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct TuneArgs {
+    /// What to measure with, http or https; the larger the object, the better
+    #[arg(value_name = "URL")]
+    pub(crate) url: Secret,
+    #[command(flatten)]
+    pub(crate) measuring: MeasuringArgs,
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+}
+
+/// What is tried, and how much that may take.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Measuring")]
+pub(crate) struct MeasuringArgs {
+    /// Numbers of requests at once to try, each 1 to 256
+    #[arg(short, long, value_name = "N,N...", default_value = "1,2,4,8,16,32", value_delimiter = ',', value_parser = values::jobs)]
+    pub(crate) jobs: Vec<usize>,
+    /// Time for each of them; the first third does not count
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = values::timeout)]
+    pub(crate) time: Duration,
+    /// Bytes to fetch in all, at the most
+    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = values::size)]
+    pub(crate) max_bytes: u64,
+    /// Fetch in parallel even where nothing proves that all ranges are of one version
+    #[arg(long)]
+    pub(crate) allow_unvalidated: bool,
+    /// Draw the curve into this file as well
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CancelArgs {
     /// The target's name; its .part will do as well
     #[arg(value_name = "FILE")]
@@ -277,7 +314,8 @@ mod tests {
     #[test]
     fn a_url_is_a_download_and_a_command_needs_none() {
         assert!(parse("haul http://h/x http://h/y").unwrap().command.is_none());
-        for line in ["haul info http://h/x --json", "haul status x", "haul cancel x"] {
+        for line in ["haul info http://h/x --json", "haul status x", "haul cancel x", "haul tune http://h/x"]
+        {
             assert!(parse(line).unwrap().command.is_some(), "{line}");
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::args::{AnswerArgs, CancelArgs, Cli, Command, DownloadArgs, InfoArgs, StatusArgs};
 use super::exit::{ExitCode, Failure};
 use super::resolve::{Surroundings, inspection, resolve};
-use super::{human, messages, output, run};
+use super::{human, messages, output, run, tune};
 
 /// How many missing ranges a person is shown.
 const SHOWN: usize = 10;
@@ -19,6 +19,7 @@ pub(crate) fn execute(cli: Cli) -> ExitCode {
         None => (download(&cli.download), cli.download.feedback.verbose),
         Some(Command::Info(arguments)) => (info(&arguments), arguments.answer.verbose),
         Some(Command::Status(arguments)) => (status(&arguments), arguments.answer.verbose),
+        Some(Command::Tune(arguments)) => (tune::tune(&arguments), arguments.answer.verbose),
         Some(Command::Cancel(arguments)) => (cancel(&arguments), arguments.verbose),
     };
     ended.unwrap_or_else(|failure| {

@@ -174,7 +174,7 @@ mod tests {
             total: Some(1 << 30),
             rate: 54_630_810.0,
             connections: 8,
-            received: 0,
+            ..Progress::default()
         };
         for (now, expected) in [
             (Progress::default(), "connecting"),

@@ -5,12 +5,14 @@
 //!   └► values          └──► events             --json, on stdout
 //!                      └──► messages, progress what a person sees, on stderr
 //! commands: info, status, cancel               exit: codes and failures
+//! tune ─► chart, svg
 //! ```
 //!
 //! Everything that words or decides something is pure; only `output` writes to stdout and stderr (and the bar,
 //! which indicatif draws).
 
 mod args;
+mod chart;
 mod commands;
 mod events;
 mod exit;
@@ -22,6 +24,8 @@ mod progress;
 mod resolve;
 mod run;
 mod signals;
+mod svg;
+mod tune;
 mod values;
 
 pub(crate) use args::Cli;

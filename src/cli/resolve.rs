@@ -93,7 +93,19 @@ pub(crate) fn resolve(arguments: &DownloadArgs, surroundings: Surroundings) -> R
 
 /// A request as the library takes it, without what concerns only downloads.
 pub(crate) fn inspection(url: &Secret, request: &RequestArgs) -> Result<Download, Failure> {
-    Ok(with_request(Download::builder(&url.0), &headers(&request.headers)?, request).build()?)
+    Ok(described(url, request)?.build()?)
+}
+
+/// The same, not yet checked.
+pub(crate) fn described(url: &Secret, request: &RequestArgs) -> Result<DownloadBuilder, Failure> {
+    Ok(with_request(Download::builder(&url.0), &headers(&request.headers)?, request))
+}
+
+/// How many columns an answer on stdout may have.
+pub(crate) fn width() -> usize {
+    let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    let told = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    terminal.or(told).filter(|columns| *columns > 0).unwrap_or(80)
 }
 
 fn builder(url: &Secret, headers: &[(String, String)], arguments: &DownloadArgs) -> DownloadBuilder {

@@ -40,6 +40,8 @@ pub struct Progress {
     pub rate: f64,
     /// Answers being read right now.
     pub connections: usize,
+    /// Answers 429 and 503 in this run: the server wants to be asked less.
+    pub throttled: u64,
 }
 
 /// A rate in bytes per second, smoothed exponentially. Pure: the time is handed in.

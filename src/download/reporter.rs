@@ -69,7 +69,8 @@ impl Reporter {
             }
             sampled.1.per_second().unwrap_or_default()
         };
-        let now = Progress { phase, received, in_place, total, rate, connections: traffic.open() };
+        let (connections, throttled) = (traffic.open(), traffic.throttled());
+        let now = Progress { phase, received, in_place, total, rate, connections, throttled };
         self.progress.send_if_modified(|before| {
             let changed = *before != now;
             *before = now;

@@ -37,6 +37,7 @@ pub(crate) struct Traffic {
     requests: AtomicU64,
     received: AtomicU64,
     open: AtomicUsize,
+    throttled: AtomicU64,
 }
 
 impl Traffic {
@@ -53,6 +54,11 @@ impl Traffic {
     /// Answers being read right now.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// Answers 429 and 503.
+    pub(crate) fn throttled(&self) -> u64 {
+        self.throttled.load(Ordering::Relaxed)
     }
 
     pub(crate) fn add_received(&self, bytes: usize) {
@@ -181,7 +187,11 @@ impl Client {
             .header(header::CACHE_CONTROL, HeaderValue::from_static("no-transform"));
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         match timeout(self.options.timeout, request.send()).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                let throttled = matches!(answer.status().as_u16(), 429 | 503);
+                self.traffic.throttled.fetch_add(throttled.into(), Ordering::Relaxed);
+                Ok(answer)
+            }
             Ok(Err(error)) => Err(fault(&error)),
             Err(_) => Err(Fault::Silent(self.options.timeout)),
         }
