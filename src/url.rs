@@ -180,6 +180,28 @@ mod tests {
     }
 
     #[test]
+    fn h73_a_user_without_a_password_and_a_password_without_a_user_are_taken_out_too() {
+        for (text, user, password) in [("http://me@h/x", "me", None), ("http://:pw@h/x", "", Some("pw"))] {
+            let mut url = SafeUrl::parse(text).unwrap();
+            let password = password.map(str::to_owned);
+            assert_eq!(url.take_userinfo(), Some(Userinfo { user: user.into(), password }), "{text}");
+            assert_eq!(url.as_url().as_str(), "http://h/x");
+        }
+    }
+
+    #[test]
+    fn h60_a_url_proposes_the_last_component_of_its_path() {
+        for (text, proposed) in [
+            ("http://h/a/b.iso?c/d#e/f", Some("b.iso")),
+            ("http://h/a%20b%2Fc", Some("a b/c")),
+            ("http://h/a/", None),
+            ("http://h", None),
+        ] {
+            assert_eq!(SafeUrl::parse(text).unwrap().last_component().as_deref(), proposed, "{text}");
+        }
+    }
+
+    #[test]
     fn h79_escapes_are_shown_not_obeyed() {
         assert_eq!(printable("a\u{1b}[31m\u{202e}b"), "a\\u{1b}[31m\\u{202e}b");
         for evil in

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -245,8 +246,9 @@ pub(crate) fn safe_name(proposal: &str) -> Option<String> {
         let stem = name.split_once('.').filter(|(stem, _)| !stem.is_empty());
         Some(stem.map_or(name.clone(), |(stem, rest)| format!("{}.{rest}", sanitise(stem))))
     };
-    let tried: Vec<String> = std::iter::successors(Some(composed.into_owned()), sanitised).take(8).collect();
-    let safe = tried.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[1].clone());
+    let mut before = composed.into_owned();
+    let mut tried = std::iter::successors(sanitised(&before), sanitised).take(7);
+    let safe = tried.find(|name| mem::replace(&mut before, name.clone()) == *name);
     // What is left of nothing is a placeholder of the sanitiser's.
     safe.filter(|name| trimmed(name) == name && name.chars().any(char::is_alphanumeric))
 }

@@ -73,6 +73,8 @@ mod tests {
             ("attachment; filename=a.iso", "a.iso"),
             ("attachment;filename=a.iso;size=3", "a.iso"),
             ("attachment; filename=\"a;b.iso\"; x=y", "a;b.iso"),
+            ("attachment; x=\"; filename=b\"; filename=a.iso", "a.iso"),
+            ("attachment; x=\"\"; filename=a.iso", "a.iso"),
             ("attachment; filename=\"a\\\"b.iso\"", "a\"b.iso"),
             ("attachment; filename=\"plain\"; filename*=UTF-8''na%C3%AFve", "naïve"),
             ("attachment; FileName*=iso-8859-1'en'%A3.txt; filename=x", "£.txt"),

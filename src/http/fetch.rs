@@ -156,6 +156,79 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::client::ClientOptions;
+    use crate::support::{Content, Fault as Wrong, Resource, Server, When};
+    use crate::url::SafeUrl;
+
+    const OBJECT: Content = Content::new(1, 300_000);
+
+    fn fetcher(server: &Server) -> Fetcher {
+        let minute = Duration::from_secs(60);
+        let options = ClientOptions {
+            connect_timeout: minute,
+            timeout: minute,
+            custom: HeaderMap::new(),
+            idle_connections: 1,
+            drip_time: minute,
+            furnish: |builder| builder.no_proxy(),
+        };
+        let mut url = SafeUrl::parse(&server.url("/f")).unwrap();
+        let client = Client::new(&mut url, options).unwrap();
+        Fetcher::new(
+            client,
+            Pinned { url, length: OBJECT.len, validator: None, encoding: None, send_pin: true },
+        )
+    }
+
+    /// The bytes of a range, each of which was where the body said.
+    async fn read(fetcher: &Fetcher, range: ByteRange) -> Vec<u8> {
+        let mut body = fetcher.open(range).await.unwrap();
+        let mut bytes = Vec::new();
+        assert_eq!(body.position(), range.start);
+        while let Some(more) = body.chunk().await.unwrap() {
+            assert!(!more.is_empty());
+            bytes.extend(more);
+            assert_eq!(body.position(), range.start + bytes.len() as u64);
+        }
+        bytes
+    }
+
+    #[tokio::test]
+    async fn a_range_comes_whole_at_its_place_and_the_next_on_the_same_connection() {
+        let server = Server::start([("/f", Resource::new(OBJECT))]);
+        let fetcher = fetcher(&server);
+        let ranges = (0..20).map(|n| ByteRange::new(n * 7_001, 150_000 + n * 7_001));
+        for range in ranges {
+            assert_eq!(read(&fetcher, range).await, OBJECT.slice(range.start, range.end));
+        }
+        // One that comes back a moment after it is asked for has been replaced meanwhile.
+        assert!(server.connections() <= 3, "{}", server.connections());
+    }
+
+    #[tokio::test]
+    async fn h13_bytes_behind_the_range_are_not_given() {
+        for wrong in [Wrong::Long(100_000), Wrong::Long(1), Wrong::Tail(1)] {
+            let server = Server::start([("/f", Resource::new(OBJECT).fault(When::Always, wrong.clone()))]);
+            let range = ByteRange::new(1_000, 101_000);
+            assert_eq!(read(&fetcher(&server), range).await, OBJECT.slice(1_000, 101_000), "{wrong:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn h43_a_body_that_ends_early_is_cut_and_not_at_its_end() {
+        let server =
+            Server::start([("/f", Resource::new(OBJECT).fault(When::Always, Wrong::CutAfter(5_000)))]);
+        let mut body = fetcher(&server).open(ByteRange::new(1_000, 101_000)).await.unwrap();
+        let fault = loop {
+            match body.chunk().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("it has no end"),
+                Err(fault) => break fault,
+            }
+        };
+        assert!(matches!(fault, Fault::Cut(_)), "{fault:?}");
+        assert_eq!(body.position(), 6_000);
+    }
 
     #[test]
     fn h44_a_drip_is_not_a_stream() {

@@ -175,3 +175,11 @@ fn h40_identity_is_no_encoding() {
     assert_eq!(encoding(&twice), Some("gzip".into()), "however many headers say it");
     assert_eq!(encoding(&HeaderMap::new()), None);
 }
+
+#[test]
+fn h81_fields_are_counted_as_they_were_sent_and_64_kib_of_them_are_taken() {
+    let sent = "etag: \"v\"\r\nlink: a\r\nlink: bcd\r\n";
+    assert_eq!(size(&headers(&[("etag", "\"v\""), ("link", "a"), ("link", "bcd")])), sent.len());
+    assert_eq!(size(&HeaderMap::new()), 0);
+    assert_eq!(MOST_BYTES, 65_536);
+}

@@ -69,9 +69,9 @@ pub(crate) async fn probe(client: &Client, url: &SafeUrl, range: ByteRange) -> R
         206 => {
             let (part, total) = partial(answer.headers(), range)?;
             let total = total.ok_or(Fault::NotTheRange(headers::RangeFault::NoLength))?;
-            let wanted = part.end.min(range.end) - part.start;
+            let part = ByteRange::new(part.start, part.end.min(range.end));
             Ok(found(found_at, Some(total), answer, |answer| {
-                Answer::Part(Body::new(answer, part.start, Some(wanted), client))
+                Answer::Part(Body::new(answer, part.start, Some(part.len()), client))
             }))
         }
         200 => whole(client, found_at, answer),
@@ -100,14 +100,19 @@ pub(crate) async fn head(client: &Client, url: &SafeUrl) -> Result<Object, Fault
 }
 
 fn whole(client: &Client, url: SafeUrl, answer: Response) -> Result<Probe, Fault> {
-    if answer.headers().contains_key(header::CONTENT_RANGE) {
+    let length = whole_length(answer.headers())?;
+    Ok(found(url, length, answer, |answer| Answer::Whole(Body::new(answer, 0, length, client))))
+}
+
+/// The length of a whole object, where the head of its answer says it.
+fn whole_length(head: &HeaderMap) -> Result<Option<u64>, Fault> {
+    if head.contains_key(header::CONTENT_RANGE) {
         return Err(Fault::NotTheRange(headers::RangeFault::WholeWithContentRange));
     }
-    let length = headers::content_length(answer.headers());
-    if length.is_some_and(|length| length > MAX_LENGTH) {
-        return Err(Fault::NotTheRange(headers::RangeFault::Unreadable));
+    match headers::content_length(head) {
+        Some(length) if length > MAX_LENGTH => Err(Fault::NotTheRange(headers::RangeFault::Unreadable)),
+        length => Ok(length),
     }
-    Ok(found(url, length, answer, |answer| Answer::Whole(Body::new(answer, 0, length, client))))
 }
 
 fn found(
@@ -134,4 +139,48 @@ fn object(url: SafeUrl, length: Option<u64>, head: &HeaderMap) -> Object {
     let (validator, age) = headers::validator(head);
     let fresh = age.is_some_and(|age| age < STRONG_AGE);
     Object { url, length, validator, fresh, digest: headers::repr_digest(head) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::header::HeaderValue;
+
+    fn head(fields: &[(&str, &str)]) -> HeaderMap {
+        let field = |(name, value): &(&str, &str)| (name.parse().unwrap(), value.parse().unwrap());
+        fields.iter().map(field).collect::<Vec<(HeaderName, HeaderValue)>>().into_iter().collect()
+    }
+
+    #[test]
+    fn h35_a_whole_object_is_as_long_as_a_file_can_be_and_no_longer() {
+        let length = |said: u64| whole_length(&head(&[("content-length", &said.to_string())]));
+        let unreadable = Err(Fault::NotTheRange(headers::RangeFault::Unreadable));
+        assert_eq!(
+            (length(0), length(7), length(MAX_LENGTH)),
+            (Ok(Some(0)), Ok(Some(7)), Ok(Some(MAX_LENGTH)))
+        );
+        assert_eq!((length(MAX_LENGTH + 1), length(u64::MAX)), (unreadable.clone(), unreadable));
+        assert_eq!(whole_length(&head(&[])), Ok(None));
+    }
+
+    #[test]
+    fn h10_a_whole_object_is_no_range() {
+        let both = head(&[("content-length", "7"), ("content-range", "bytes 0-6/7")]);
+        let fault = headers::RangeFault::WholeWithContentRange;
+        assert_eq!(whole_length(&both), Err(Fault::NotTheRange(fault)));
+    }
+
+    #[test]
+    fn h04_what_is_younger_than_two_seconds_is_looked_at_once_more() {
+        let fresh = |second: u32| {
+            let date = format!("Sun, 06 Nov 1994 08:49:{second:02} GMT");
+            let modified = "Sun, 06 Nov 1994 08:49:30 GMT";
+            let fields = head(&[("etag", "\"v\""), ("last-modified", modified), ("date", &date)]);
+            object(SafeUrl::parse("http://h/x").unwrap(), Some(7), &fields).fresh
+        };
+        let found: Vec<_> = [29, 30, 31, 32, 33].into_iter().map(fresh).collect();
+        assert_eq!(found, [true, true, true, false, false]);
+        let silent = object(SafeUrl::parse("http://h/x").unwrap(), Some(7), &head(&[("etag", "\"v\"")]));
+        assert!(!silent.fresh, "nobody says how old it is");
+    }
 }

@@ -4,6 +4,7 @@
 //! of its body is decoded, and what is decoded is checked again before it is believed (H63, H64).
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian, standard};
+use bincode::error::DecodeError;
 use serde::{Deserialize, Serialize};
 
 use crate::bitmap::Bitmap;
@@ -166,16 +167,16 @@ fn frame(slot: &[u8]) -> Result<(u64, Commit, &[u8]), Slot> {
 
 /// Decodes a body, and how many bytes it took. A text is made room for before it is read, so the limit is of the order
 /// of what there is.
-fn body(bytes: &[u8]) -> Option<(Body, usize)> {
+fn body(bytes: &[u8]) -> Result<(Body, usize), DecodeError> {
     const SMALL: usize = 64 << 10;
     match bytes.len() {
-        ..=SMALL => bincode::serde::decode_from_slice(bytes, config().with_limit::<SMALL>()).ok(),
-        _ => bincode::serde::decode_from_slice(bytes, config()).ok(),
+        ..=SMALL => bincode::serde::decode_from_slice(bytes, config().with_limit::<SMALL>()),
+        _ => bincode::serde::decode_from_slice(bytes, config()),
     }
 }
 
 fn checkpoint(bytes: &[u8]) -> Option<Checkpoint> {
-    let (body, consumed) = body(bytes)?;
+    let (body, consumed) = body(bytes).ok()?;
     let identity = body.identity;
     let sane = consumed == bytes.len()
         && identity.start <= identity.end

@@ -101,15 +101,21 @@ fn framed(body: &[u8]) -> Slot {
     decode(&sealed(3, Commit::Soft, body))
 }
 
+fn dated(date: &str, weak_tag: &str) -> Validator {
+    Validator::LastModified { date: date.into(), weak_tag: Some(weak_tag.into()) }
+}
+
 #[test]
 fn h64_what_contradicts_itself_is_not_believed() {
     assert!(matches!(reframed(|_| ()), Slot::Valid { .. }), "the control");
-    let wrong: [fn(&mut Body); 12] = [
+    let wrong: [fn(&mut Body); 14] = [
         |body| body.identity.end += SEGMENT,
         |body| body.identity.start = u64::MAX,
         |body| body.identity.total = u64::MAX,
         |body| body.identity.total = 1,
         |body| body.identity.validator = Some(Validator::EntityTag("\"a\r\nEvil: yes\"".into())),
+        |body| body.identity.validator = Some(dated("Sun\r\nEvil: yes", "W/\"1\"")),
+        |body| body.identity.validator = Some(dated("Sun", "W/\"\r\nEvil: yes\"")),
         |body| body.identity.source = "a\u{1b}[2J".into(),
         |body| body.segment_size = 0,
         |body| body.segment_size = SEGMENT + 1,
@@ -135,6 +141,42 @@ fn h64_no_file_is_read_beyond_64_mib_and_the_largest_checkpoint_is_shorter() {
 fn h64_bytes_after_the_body_are_an_error() {
     let slot = encode(3, Commit::Soft, &sample());
     assert_eq!(framed(&[&slot[HEADER..], &[0]].concat()), Slot::Invalid);
+}
+
+#[test]
+fn h64_no_room_is_made_for_a_text_that_a_short_body_cannot_hold() {
+    let body_of = |slot: &[u8]| slot[HEADER..].to_vec();
+    let mut announcing = body_of(&encode(3, Commit::Soft, &sample()));
+    let text = sample().identity.source;
+    let at = announcing.windows(text.len()).position(|window| window == text.as_bytes()).unwrap() - 8;
+    announcing[at..at + 8].copy_from_slice(&(16_u64 << 20).to_le_bytes());
+    assert!(matches!(body(&announcing).err(), Some(DecodeError::LimitExceeded)), "refused before it is read");
+    let mut long = sample();
+    long.identity.source = "x".repeat(1 << 20);
+    assert!(
+        matches!(decode(&encode(3, Commit::Soft, &long)), Slot::Valid { .. }),
+        "a long body may hold one"
+    );
+}
+
+#[test]
+fn a_slot_has_blocks_enough_for_every_segment_and_no_more() {
+    let all = |landed: usize, text: usize| {
+        let mut ledger = Ledger::new(Segments::new(4 * SEGMENT, SEGMENT).unwrap());
+        (0..landed).for_each(|index| ledger.land(index, 9));
+        Checkpoint { identity: Identity { source: "x".repeat(text), ..identity() }, ledger, saved_at: 0 }
+    };
+    let others = encode(0, Commit::Hard, &all(4, 0)).len();
+    for text in 4096 - others - 20..=4096 - others + 20 {
+        let full = encode(0, Commit::Hard, &all(4, text)).len() as u64;
+        for landed in 0..=4 {
+            assert_eq!(
+                slot_size(&all(landed, text)),
+                if full <= 4096 { 4096 } else { 8192 },
+                "{full} {landed}"
+            );
+        }
+    }
 }
 
 #[test]

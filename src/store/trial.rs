@@ -17,7 +17,7 @@ pub(crate) struct Trial {
     positioned: Cost,
 }
 
-/// The least cost of a window in nanoseconds per byte: what disturbs a measurement only ever adds to it.
+/// The least cost of a window in seconds per byte: what disturbs a measurement only ever adds to it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost {
     windows: u32,
@@ -47,9 +47,9 @@ impl Trial {
             Writing::Positioned => &mut self.positioned,
         };
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let per_byte = took.as_secs_f64() * 1e9 / bytes.max(1) as f64;
+        let per_byte = took.as_secs_f64() / bytes.max(1) as f64;
         cost.windows = cost.windows.saturating_add(1);
-        // Once the way is chosen nothing shakes it: the other one is not tried any more.
+        // Once the way is chosen nothing shakes it, nor do windows that other workers began before that.
         if cost.windows <= WINDOWS {
             cost.least = Some(cost.least.map_or(per_byte, |least| least.min(per_byte)));
         }
@@ -80,7 +80,7 @@ mod tests {
         {
             let used = run(mapped, positioned, |_| 0);
             let (tried, rest) = used.split_at(12);
-            assert_eq!(tried.iter().filter(|writing| **writing == Writing::Mapped).count(), 6);
+            assert!(tried.chunks(2).all(|turn| turn == [Writing::Mapped, Writing::Positioned]), "{tried:?}");
             assert!(rest.iter().all(|writing| *writing == cheaper), "{mapped} {positioned}");
         }
     }
@@ -89,5 +89,43 @@ mod tests {
     fn a_disturbed_window_does_not_decide() {
         let used = run(300, 200, |window| if window == 3 { 100_000 } else { 0 });
         assert_eq!(used.last(), Some(&Writing::Positioned));
+    }
+
+    #[test]
+    fn the_one_quiet_window_decides_whichever_it_is() {
+        for quiet in 0..u64::from(WINDOWS) {
+            let disturbed =
+                |way: u64| move |window: u64| u64::from(window % 2 == way && window / 2 != quiet) * 500;
+            assert_eq!(run(100, 200, disturbed(0)).last(), Some(&Writing::Mapped), "{quiet}");
+            assert_eq!(run(200, 100, disturbed(1)).last(), Some(&Writing::Positioned), "{quiet}");
+        }
+    }
+
+    /// A trial whose windows are of so many bytes and took so many microseconds.
+    fn tried(mapped: (u64, u64), positioned: (u64, u64)) -> Trial {
+        let mut trial = Trial::default();
+        for _ in 0..WINDOWS {
+            trial.note(Writing::Mapped, mapped.0, Duration::from_micros(mapped.1));
+            trial.note(Writing::Positioned, positioned.0, Duration::from_micros(positioned.1));
+        }
+        trial
+    }
+
+    #[test]
+    fn what_counts_is_the_time_for_a_byte() {
+        assert_eq!(tried((8 << 20, 1600), (1 << 20, 300)).writing(), Writing::Mapped);
+        assert_eq!(tried((8 << 20, 1600), (1 << 20, 100)).writing(), Writing::Positioned);
+        assert_eq!(tried((1 << 20, 300), (8 << 20, 1600)).writing(), Writing::Positioned);
+        assert_eq!(tried((0, 1), (1, 1)).writing(), Writing::Mapped, "no bytes cost as much as one");
+    }
+
+    #[test]
+    fn a_window_that_was_still_being_written_does_not_shake_the_choice() {
+        let mut trial = tried((1, 300), (1, 200));
+        trial.note(Writing::Mapped, 1, Duration::ZERO);
+        assert_eq!(trial.writing(), Writing::Positioned);
+        let mut trial = tried((1, 200), (1, 300));
+        trial.note(Writing::Positioned, 1, Duration::ZERO);
+        assert_eq!(trial.writing(), Writing::Mapped);
     }
 }
