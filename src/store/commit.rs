@@ -122,7 +122,7 @@ impl CheckpointFile {
     pub(crate) fn erase(path: &Path, medium: &dyn Medium) -> Result<()> {
         let erased = match medium.len() {
             Ok(0) => return Ok(()),
-            Ok(_) => medium.set_len(0).and_then(|()| medium.sync_data()),
+            Ok(_) => written_again_if_interrupted(|| medium.set_len(0).and_then(|()| medium.sync_data())),
             Err(error) => Err(error),
         };
         erased.map_err(|error| Error::io(path, "erase the checkpoint", error))
@@ -151,7 +151,8 @@ impl CheckpointFile {
 
     /// Writes a snapshot without waiting for the disk.
     pub(crate) fn soft(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.write(Commit::Soft, &snapshot.0)
+        let slot = self.next_slot(Commit::Soft, &snapshot.0)?;
+        self.put(&slot).map_err(|error| self.failed(error))
     }
 
     /// Writes what is on the disk of a snapshot, and waits until it is there itself.
@@ -159,8 +160,9 @@ impl CheckpointFile {
         let Checkpoint { identity, ledger, saved_at } = &**durable.checkpoint();
         let ledger = ledger.without_claims_beyond(&self.durable);
         let certain = Checkpoint { identity: identity.clone(), ledger, saved_at: *saved_at };
-        self.write(Commit::Hard, &certain)?;
-        self.medium.sync_data().map_err(|error| self.failed(error))?;
+        let slot = self.next_slot(Commit::Hard, &certain)?;
+        let written = written_again_if_interrupted(|| self.put(&slot).and_then(|()| self.medium.sync_data()));
+        written.map_err(|error| self.failed(error))?;
         self.hard_slot = 1 - self.hard_slot;
         self.durable = certain.ledger.complete().clone();
         Ok(())
@@ -171,7 +173,8 @@ impl CheckpointFile {
         &self.durable
     }
 
-    fn write(&mut self, commit: Commit, checkpoint: &Checkpoint) -> Result<()> {
+    /// The bytes of the slot that is written next.
+    fn next_slot(&mut self, commit: Commit, checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         let bytes = checkpoint::encode(self.generation + 1, commit, checkpoint);
         if bytes.len() as u64 > self.slot_size {
             return Err(
@@ -179,12 +182,23 @@ impl CheckpointFile {
             );
         }
         self.generation += 1;
-        let offset = (1 - self.hard_slot) * self.slot_size;
-        self.medium.write_all_at(&bytes, offset).map_err(|error| self.failed(error))
+        Ok(bytes)
+    }
+
+    fn put(&self, slot: &[u8]) -> io::Result<()> {
+        self.medium.write_all_at(slot, (1 - self.hard_slot) * self.slot_size)
     }
 
     fn failed(&self, error: io::Error) -> Error {
         Error::io(&self.path, "write the checkpoint", error)
+    }
+}
+
+/// Writes and syncs. A sync that was interrupted says nothing of what it covered: that is written again first (H50).
+fn written_again_if_interrupted(write: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    match write() {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => write(),
+        done => done,
     }
 }
 

@@ -17,10 +17,20 @@ use crate::range::ByteRange;
 
 /// The folders of this machine.
 ///
-/// What a signal interrupts is asked again, unless nobody could tell whether it was done: a name that was to be
-/// made, changed or removed. The same command finds out then.
+/// What a signal interrupts is asked again. Of a name that was to be made, changed or removed it is found out first
+/// whether it was; of data that was to be synced nobody can tell, so that is a failure (H50).
 #[derive(Debug)]
 pub(crate) struct SystemDisk;
+
+/// Asks until it is not interrupted.
+fn again<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match ask() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
 
 impl Disk for SystemDisk {
     fn folder(&self, path: &Path, durability: Durability) -> io::Result<Arc<dyn Folder>> {
@@ -30,7 +40,8 @@ impl Disk for SystemDisk {
     }
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
-        std::fs::create_dir(path)
+        // One that was made and interrupted is there already, which is as good.
+        again(|| std::fs::create_dir(path))
     }
 }
 
@@ -47,16 +58,46 @@ impl DiskFolder {
         let fd = sys::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?;
         Ok(DiskFile { file: File::from(fd), durability: self.durability })
     }
+
+    fn rename_once(&self, from: &OsStr, to: &OsStr, replace: Replace) -> io::Result<()> {
+        if replace == Replace::Allowed {
+            return Ok(sys::renameat(&self.fd, from, &self.fd, to)?);
+        }
+        match sys::renameat_with(&self.fd, from, &self.fd, to, RenameFlags::NOREPLACE) {
+            // The file system does not know the flag: a link does not replace either.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.rename_by_link(from, to),
+            done => Ok(done?),
+        }
+    }
+
+    fn rename_by_link(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        match sys::linkat(&self.fd, from, &self.fd, to, AtFlags::empty()) {
+            // Nor does it know links.
+            Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
+            done => done?,
+        }
+        self.remove(from)
+    }
 }
 
 impl Folder for DiskFolder {
     fn create(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>> {
-        Ok(Arc::new(self.open_file(name, OFlags::CREATE | OFlags::EXCL)?))
+        let create = || self.open_file(name, OFlags::CREATE | OFlags::EXCL);
+        let made = match create() {
+            // What has the name then may be ours or not: it is not touched.
+            Err(Errno::INTR) => {
+                create().map_err(|error| if error == Errno::EXIST { Errno::INTR } else { error })
+            }
+            done => done,
+        };
+        Ok(Arc::new(made?))
     }
 
     fn open(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>> {
         let file = retry_on_intr(|| self.open_file(name, OFlags::empty()))?;
-        let metadata = file.file.metadata()?;
+        let metadata = again(|| file.file.metadata())?;
         if metadata.nlink() == 0 {
             // Removed just now.
             return Err(io::ErrorKind::NotFound.into());
@@ -85,27 +126,36 @@ impl Folder for DiskFolder {
     }
 
     fn rename(&self, from: &OsStr, to: &OsStr, replace: Replace) -> io::Result<()> {
-        if replace == Replace::Allowed {
-            return Ok(sys::renameat(&self.fd, from, &self.fd, to)?);
-        }
-        match sys::renameat_with(&self.fd, from, &self.fd, to, RenameFlags::NOREPLACE) {
-            // The file system does not know the flag: a link does not replace either.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                match sys::linkat(&self.fd, from, &self.fd, to, AtFlags::empty()) {
-                    // Nor does it know links.
-                    Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                        Err(io::ErrorKind::Unsupported.into())
-                    }
-                    Err(error) => Err(error.into()),
-                    Ok(()) => Ok(sys::unlinkat(&self.fd, from, AtFlags::empty())?),
-                }
+        let file = self.entry(from)?;
+        again(|| match self.rename_once(from, to, replace) {
+            Err(error)
+                if error.kind() == io::ErrorKind::Interrupted
+                    && file.is_some()
+                    && self.entry(to)? == file
+                    && self.entry(from)?.is_none() =>
+            {
+                Ok(())
             }
-            done => Ok(done?),
-        }
+            // It was a link, and that was made.
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists
+                    && file.is_some()
+                    && self.entry(to)? == file =>
+            {
+                self.remove(from)
+            }
+            done => done,
+        })
     }
 
     fn remove(&self, name: &OsStr) -> io::Result<()> {
-        Ok(sys::unlinkat(&self.fd, name, AtFlags::empty())?)
+        match sys::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Err(Errno::INTR) => match again(|| Ok(sys::unlinkat(&self.fd, name, AtFlags::empty())?)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                done => done,
+            },
+            done => Ok(done?),
+        }
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -141,11 +191,11 @@ struct DiskFile {
 
 impl Medium for DiskFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        Ok(again(|| self.file.metadata())?.len())
     }
 
     fn inode(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.ino())
+        Ok(again(|| self.file.metadata())?.ino())
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
@@ -168,7 +218,7 @@ impl Medium for DiskFile {
     }
 
     fn map(&self, range: ByteRange) -> io::Result<Map> {
-        match window::map(&self.file, range) {
+        match again(|| window::map(&self.file, range)) {
             Ok(map) => Ok(Box::new(map)),
             Err(error) => Err(match Errno::from_io_error(&error) {
                 Some(Errno::FAULT) if self.len()? < range.end => {
@@ -186,7 +236,9 @@ impl Medium for DiskFile {
 
     fn sync_data(&self) -> io::Result<()> {
         match self.durability {
-            Durability::PowerCut => self.file.sync_data(),
+            // Not asked again when it was interrupted, which is what std would do: that, too, may be the error of a
+            // write that failed before, and is told once.
+            Durability::PowerCut => Ok(sys::fdatasync(&self.file)?),
             Durability::Kill => Ok(()),
         }
     }
@@ -197,7 +249,7 @@ impl Medium for DiskFile {
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
-        match sys::fchmod(&self.file, Mode::from_raw_mode(mode)) {
+        match retry_on_intr(|| sys::fchmod(&self.file, Mode::from_raw_mode(mode))) {
             // The file is ours, so this is a file system without modes.
             Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
             done => Ok(done?),
@@ -205,11 +257,11 @@ impl Medium for DiskFile {
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        match self.file.try_lock() {
+        again(|| match self.file.try_lock() {
             Ok(()) => Ok(true),
             Err(std::fs::TryLockError::WouldBlock) => Ok(false),
             Err(std::fs::TryLockError::Error(error)) => Err(error),
-        }
+        })
     }
 }
 

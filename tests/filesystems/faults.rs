@@ -21,7 +21,17 @@ struct Case {
 }
 
 const fn case(op: Op, from: u64, times: u64, errno: Errno, code: i32, says: &'static str) -> Case {
-    Case { failing: Failing { op, from, times, errno }, code, says }
+    Case { failing: Failing { op, from, times, errno, done: false }, code, says }
+}
+
+/// Interrupted, which is no reason to end: it is asked again.
+const fn interrupted(op: Op, from: u64) -> Case {
+    case(op, from, 1, Errno::EINTR, 0, "")
+}
+
+/// The same, and it was done: nobody can tell but by looking.
+const fn done(op: Op, from: u64, code: i32, says: &'static str) -> Case {
+    Case { failing: Failing { op, from, times: 1, errno: Errno::EINTR, done: true }, code, says }
 }
 
 const FULL: &str = "the disk is full";
@@ -43,7 +53,6 @@ const CASES: &[Case] = &[
     case(Op::Write, 5, FOREVER, Errno::ENOSPC, 7, FULL),
     case(Op::Write, 9, FOREVER, Errno::EDQUOT, 7, QUOTA),
     case(Op::Write, 30, FOREVER, Errno::EIO, 7, BROKEN),
-    case(Op::Write, 1, 3, Errno::EINTR, 0, ""),
     case(Op::Sync, 0, 1, Errno::EIO, 7, BROKEN),
     case(Op::Sync, 1, 1, Errno::EIO, 0, "fetched again"),
     case(Op::Sync, 1, FOREVER, Errno::EIO, 7, "the disk fails"),
@@ -55,6 +64,27 @@ const CASES: &[Case] = &[
     case(Op::Rename, 0, 1, Errno::EACCES, 7, "give the file its name"),
     case(Op::Rename, 0, 1, Errno::ENOSPC, 7, FULL),
     case(Op::Unlink, 0, 1, Errno::EIO, 0, "something is left beside it"),
+    case(Op::Write, 1, 3, Errno::EINTR, 0, ""),
+    case(Op::Write, 5, 3, Errno::EINTR, 0, ""),
+    interrupted(Op::Create, 0),
+    interrupted(Op::Create, 1),
+    interrupted(Op::Allocate, 0),
+    interrupted(Op::Allocate, 1),
+    interrupted(Op::Set, 0),
+    interrupted(Op::Sync, 0),
+    // Nobody knows what is on the disk then (H50).
+    case(Op::Sync, 1, 1, Errno::EINTR, 0, "fetched again"),
+    case(Op::Sync, 1, FOREVER, Errno::EINTR, 7, "the disk fails"),
+    interrupted(Op::Sync, 2),
+    interrupted(Op::SyncFolder, 0),
+    interrupted(Op::SyncFolder, 1),
+    interrupted(Op::Rename, 0),
+    interrupted(Op::Unlink, 0),
+    // What has the name may be anybody's.
+    done(Op::Create, 0, 7, "Interrupted"),
+    done(Op::Create, 1, 7, "Interrupted"),
+    done(Op::Rename, 0, 0, ""),
+    done(Op::Unlink, 0, 0, ""),
 ];
 
 #[test]
@@ -87,6 +117,24 @@ fn h50_h54_whatever_fails_is_said_and_the_next_run_ends_with_the_right_file() {
         }
         env.assert_whole("f", &OBJECT);
         assert_eq!(env.names(), ["f"], "{:?}", case.failing);
+        assert!(memory.stored("f") == Some(OBJECT.bytes()), "{:?}: only the cache has it", case.failing);
+    });
+}
+
+/// Where a link and the end of the old name make a rename, either may be interrupted, done or not.
+#[test]
+fn h54_a_rename_in_two_steps_is_interrupted() {
+    let disks = Disks::new();
+    let cases = [(Op::Link, false), (Op::Link, true), (Op::Unlink, false), (Op::Unlink, true)];
+    at_once(cases.into_iter().zip(0..), |((op, done), number): (_, u64)| {
+        let at = disks.folder(&number.to_string());
+        let memory = Memory::new(&[Lack::RenameFlags]);
+        let _mounted = memory.mount(&at);
+        memory.fail(Failing { op, from: 0, times: 1, errno: Errno::EINTR, done });
+        let env = TestEnv::new(&[OBJECT]).inside(&at);
+        let server = serve(Resource::new(OBJECT));
+        env.run(&["-s", "64K", &server.url("/f")]).expect(0);
+        assert_eq!(env.names(), ["f"], "{op:?}, {done}");
     });
 }
 
@@ -97,7 +145,7 @@ fn h52_a_file_that_has_both_names_is_finished() {
     let at = disks.folder("linked");
     let memory = Memory::new(&[Lack::RenameFlags]);
     let _mounted = memory.mount(&at);
-    memory.fail(Failing { op: Op::Unlink, from: 0, times: 1, errno: Errno::EIO });
+    memory.fail(Failing { op: Op::Unlink, from: 0, times: 1, errno: Errno::EIO, done: false });
     let env = TestEnv::new(&[OBJECT]).inside(&at);
     let server = serve(Resource::new(OBJECT));
     env.ask(&[&server.url("/f")]).expect(7);

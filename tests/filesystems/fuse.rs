@@ -67,9 +67,7 @@ impl Served {
 
     /// Does what changes something.
     fn change<T>(&self, op: Op, change: impl FnOnce(&mut State) -> Result<T, Errno>) -> Result<T, Errno> {
-        let mut state = self.0.state();
-        state.begin(op)?;
-        change(&mut state)
+        self.0.state().change(op, change)
     }
 }
 
@@ -230,15 +228,20 @@ impl Filesystem for Served {
     }
 
     fn fsync(&self, _: &Request, file: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        answer(self.change(Op::Sync, |state| state.file(file.0).map(super::memory::File::sync)), reply);
+        self.0.answer(Op::Sync, move |state| {
+            let sync = |state: &mut State| state.file(file.0).map(super::memory::File::sync);
+            answer(state.change(Op::Sync, sync), reply);
+        });
     }
 
     fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        let done = self.change(Op::SyncFolder, |state| {
-            state.sync_names();
-            Ok(())
+        self.0.answer(Op::SyncFolder, move |state| {
+            let sync = |state: &mut State| {
+                state.sync_names();
+                Ok(())
+            };
+            answer(state.change(Op::SyncFolder, sync), reply);
         });
-        answer(done, reply);
     }
 
     fn rename(

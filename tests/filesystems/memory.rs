@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use fuser::{BackgroundSession, Config, Errno, MountOption, Session};
 
@@ -57,6 +58,17 @@ pub struct Failing {
     pub from: u64,
     pub times: u64,
     pub errno: Errno,
+    /// It is done all the same.
+    pub done: bool,
+}
+
+/// A request that waits for its answer.
+struct Held(Box<dyn FnOnce(&mut State) + Send>);
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Held")
+    }
 }
 
 /// A file: what it holds, and what of that a power cut leaves.
@@ -131,6 +143,9 @@ pub struct State {
     unsynced_names: Vec<Change>,
     next: u64,
     failing: Vec<Failing>,
+    /// Requests of that kind are not answered, from that number on.
+    holding: Option<(Op, u64)>,
+    held: Vec<Held>,
     counts: BTreeMap<Op, u64>,
     asked: u64,
     cut_at: Option<u64>,
@@ -138,8 +153,8 @@ pub struct State {
 }
 
 impl State {
-    /// Begins one request. Some fail, and all do without power.
-    pub fn begin(&mut self, op: Op) -> Result<(), Errno> {
+    /// Begins one request. Some fail, and all do without power. Gives the error of one that is done all the same.
+    pub fn begin(&mut self, op: Op) -> Result<Option<Errno>, Errno> {
         self.is_cut |= self.cut_at == Some(self.asked);
         if self.is_cut {
             return Err(Errno::EIO);
@@ -151,7 +166,26 @@ impl State {
         let fails = |failing: &&Failing| {
             failing.op == op && (failing.from..failing.from.saturating_add(failing.times)).contains(&number)
         };
-        self.failing.iter().find(fails).map_or(Ok(()), |failing| Err(failing.errno))
+        match self.failing.iter().find(fails) {
+            Some(failing) if !failing.done => Err(failing.errno),
+            failing => Ok(failing.map(|failing| failing.errno)),
+        }
+    }
+
+    /// Does what changes something.
+    pub fn change<T>(
+        &mut self,
+        op: Op,
+        change: impl FnOnce(&mut Self) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let late = self.begin(op)?;
+        let done = change(self)?;
+        late.map_or(Ok(done), Err)
+    }
+
+    fn holds(&self, op: Op) -> bool {
+        let so_far = self.counts.get(&op).copied().unwrap_or(0);
+        self.holding.is_some_and(|(held, from)| held == op && so_far >= from)
     }
 
     pub fn lacks(&self, what: Lack) -> bool {
@@ -213,11 +247,18 @@ fn apply(names: &mut Names, change: &Change) {
 
 /// The file system. It outlives its mounts.
 #[derive(Clone, Debug)]
-pub struct Memory(Arc<Mutex<State>>);
+pub struct Memory(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Something is held.
+    held: Condvar,
+}
 
 impl Memory {
     pub fn new(lacks: &'static [Lack]) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             lacks,
             files: BTreeMap::new(),
             names: Names::new(),
@@ -225,15 +266,18 @@ impl Memory {
             unsynced_names: Vec::new(),
             next: 1,
             failing: Vec::new(),
+            holding: None,
+            held: Vec::new(),
             counts: BTreeMap::new(),
             asked: 0,
             cut_at: None,
             is_cut: false,
-        })))
+        };
+        Self(Arc::new(Shared { state: Mutex::new(state), held: Condvar::new() }))
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn fail(&self, failing: Failing) {
@@ -243,6 +287,45 @@ impl Memory {
     /// Nothing fails any more.
     pub fn heal(&self) {
         self.state().failing.clear();
+    }
+
+    /// Answers a request: now, or once nothing is held any more.
+    pub fn answer(&self, op: Op, answer: impl FnOnce(&mut State) + Send + 'static) {
+        let mut state = self.state();
+        if state.holds(op) {
+            state.held.push(Held(Box::new(answer)));
+            self.0.held.notify_all();
+        } else {
+            answer(&mut state);
+        }
+    }
+
+    /// Syncs, of files or of the folder, are not answered from number `from` on, counted from 0.
+    pub fn hold(&self, op: Op, from: u64) {
+        self.state().holding = Some((op, from));
+    }
+
+    /// Whether one was held within that time.
+    pub fn wait_until_held(&self, time: Duration) -> bool {
+        let none = |state: &mut State| state.held.is_empty();
+        let waited = self.0.held.wait_timeout_while(self.state(), time, none);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// What is held is answered, and nothing is held any more.
+    pub fn release(&self) {
+        let mut state = self.state();
+        state.holding = None;
+        for Held(answer) in std::mem::take(&mut state.held) {
+            answer(&mut state);
+        }
+    }
+
+    /// What a file holds, whatever the kernel remembers of it.
+    pub fn stored(&self, name: &str) -> Option<Vec<u8>> {
+        let state = self.state();
+        let number = state.names.get(OsStr::new(name))?;
+        Some(state.files[number].bytes.clone())
     }
 
     /// How many requests it has begun that change something.
