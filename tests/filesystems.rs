@@ -20,6 +20,8 @@ mod full;
 mod fuse;
 #[path = "support/haul.rs"]
 mod haul;
+#[path = "filesystems/held.rs"]
+mod held;
 #[path = "filesystems/memory.rs"]
 mod memory;
 #[path = "filesystems/power.rs"]

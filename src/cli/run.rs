@@ -1,11 +1,12 @@
 //! The download command: each URL in its turn, driven by its events, the clock and signals.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use haul::{Download, ErrorKind, Event, Progress, Remains, Report};
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, Sleep, interval, sleep};
 
 use super::events::Journal;
 use super::exit::{ExitCode, Failure};
@@ -13,6 +14,9 @@ use super::progress::Screen;
 use super::resolve::{Config, Feedback, Verbosity};
 use super::signals::Signals;
 use super::{messages, output};
+
+/// So long after a signal the download is not waited for any more: its disk does not answer.
+const AT_LAST: Duration = Duration::from_millis(1750);
 
 /// How often progress is looked at: as often as the library refreshes it.
 const TICK: Duration = Duration::from_millis(100);
@@ -65,22 +69,20 @@ async fn run(download: Download, feedback: Feedback, signals: &mut Signals) -> E
     let ended = drive(download, &mut observer, signals).await;
     match ended {
         Ok(report) => observer.done(&report),
-        Err(error) => {
-            let failure = match (error.kind(), signals.stopped()) {
-                (ErrorKind::Cancelled, Some(code)) => stopped(code, error.checkpoint().is_some()),
-                _ => error.into(),
-            };
-            observer.failed(&failure)
-        }
+        Err(failure) => observer.failed(&failure),
     }
 }
 
-async fn drive(download: Download, observer: &mut Observer, signals: &mut Signals) -> haul::Result<Report> {
+async fn drive(
+    download: Download,
+    observer: &mut Observer,
+    signals: &mut Signals,
+) -> Result<Report, Failure> {
     let mut handle = download.start();
     let (mut events, progress, controller) = (handle.events(), handle.progress(), handle.controller());
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut cancelled = false;
+    let mut stopping = None;
     loop {
         tokio::select! {
             // In this order: what happened is told before the end, and the end before how far it is.
@@ -90,18 +92,36 @@ async fn drive(download: Download, observer: &mut Observer, signals: &mut Signal
                 while let Some(event) = events.next().await {
                     observer.event(&event);
                 }
-                return ended;
+                return ended.map_err(|error| match (error.kind(), signals.stopped()) {
+                    (ErrorKind::Cancelled, Some(code)) => stopped(code, error.checkpoint().is_some()),
+                    _ => error.into(),
+                });
             }
-            () = signals.first(), if !cancelled => {
-                cancelled = true;
+            code = signals.first(), if stopping.is_none() => {
+                stopping = Some((code, Box::pin(sleep(AT_LAST))));
                 controller.cancel(Remains::Keep);
             }
+            code = overdue(stopping.as_mut()) => return Err(hanging(code)),
             _ = ticks.tick() => {
                 let now = *progress.borrow();
                 observer.progress(&now, Instant::now());
             }
         }
     }
+}
+
+/// Comes true where a signal came so long ago that nothing is waited for.
+async fn overdue(stopping: Option<&mut (ExitCode, Pin<Box<Sleep>>)>) -> ExitCode {
+    let Some((code, at_last)) = stopping else { return std::future::pending().await };
+    at_last.await;
+    *code
+}
+
+fn hanging(code: ExitCode) -> Failure {
+    Failure::new(
+        code,
+        "stopped while the disk does not answer; the same command again goes on from what it has",
+    )
 }
 
 fn stopped(code: ExitCode, kept: bool) -> Failure {

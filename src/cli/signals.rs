@@ -1,15 +1,22 @@
 //! Signals: the first asks the download to stop and keep what is there, the second ends the process.
 //!
-//! A task of its own listens, so that the second signal works even while the command itself hangs, in a write to
-//! a pipe that nobody reads, say.
+//! A thread of its own listens, so that signals are heard even while the command hangs: in a write to a pipe that
+//! nobody reads, or in one to a disk that does not answer. The first has promised an end within two seconds; what is
+//! not over by then is ended where it is.
 
-use std::{fs, io, process};
+use std::time::Duration;
+use std::{fs, io, process, thread};
 
 use rustix::process::Signal as Number;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::exit::ExitCode;
+
+/// So long after the first signal the process ends, whatever hangs.
+const AT_LAST: Duration = Duration::from_millis(1900);
 
 /// The signals that stop a download.
 #[derive(Debug)]
@@ -22,15 +29,22 @@ impl Signals {
     /// Takes over SIGINT, SIGTERM, SIGHUP, SIGXFSZ and SIGBUS, for the rest of the process.
     pub(crate) fn listen() -> io::Result<Self> {
         let (sender, first) = watch::channel(None);
-        let interrupt = signal(SignalKind::interrupt())?;
-        let terminate = signal(SignalKind::terminate())?;
-        let hangup = if started_by_nohup() { None } else { Some(signal(SignalKind::hangup())?) };
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let inside = runtime.enter();
+        let listeners = Listeners {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: if started_by_nohup() { None } else { Some(signal(SignalKind::hangup())?) },
+        };
         // H54: a file-size limit is then an error (EFBIG) that names the file, and not the end of the process.
         // tokio keeps its handler when the listener is dropped.
         drop(signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?);
         // H53: so is a part file that someone has truncated.
         haul::catch_bus_errors();
-        tokio::spawn(watch_for(interrupt, terminate, hangup, sender));
+        drop(inside);
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || runtime.block_on(watch_for(listeners, sender)))?;
         Ok(Self { first })
     }
 
@@ -40,38 +54,44 @@ impl Signals {
     }
 
     /// Waits for the first signal; at once where it came before.
-    pub(crate) async fn first(&mut self) {
-        if self.first.wait_for(Option::is_some).await.is_err() {
+    pub(crate) async fn first(&mut self) -> ExitCode {
+        match self.first.wait_for(Option::is_some).await.map(|code| *code) {
+            Ok(Some(code)) => code,
             // Nobody listens any more, so no signal ever comes.
-            std::future::pending::<()>().await;
+            _ => std::future::pending().await,
         }
     }
 }
 
-async fn watch_for(
-    mut interrupt: Signal,
-    mut terminate: Signal,
-    mut hangup: Option<Signal>,
-    first: watch::Sender<Option<ExitCode>>,
-) {
-    loop {
-        let code = tokio::select! {
-            _ = interrupt.recv() => ExitCode::Interrupted,
-            _ = terminate.recv() => ExitCode::Terminated,
-            () = next(hangup.as_mut()) => ExitCode::HungUp,
+#[derive(Debug)]
+struct Listeners {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Option<Signal>,
+}
+
+impl Listeners {
+    /// The next signal, as the exit code that says so.
+    async fn next(&mut self) -> ExitCode {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
         };
-        if first.borrow().is_some() {
-            process::exit(code.number().into());
+        tokio::select! {
+            _ = self.interrupt.recv() => ExitCode::Interrupted,
+            _ = self.terminate.recv() => ExitCode::Terminated,
+            () = hangup => ExitCode::HungUp,
         }
-        first.send_replace(Some(code));
     }
 }
 
-async fn next(signal: Option<&mut Signal>) {
-    match signal {
-        Some(signal) => drop(signal.recv().await),
-        None => std::future::pending().await,
-    }
+async fn watch_for(mut listeners: Listeners, first: watch::Sender<Option<ExitCode>>) {
+    let code = listeners.next().await;
+    first.send_replace(Some(code));
+    let second = timeout(AT_LAST, listeners.next()).await.unwrap_or(code);
+    process::exit(second.number().into());
 }
 
 /// nohup ignores SIGHUP before it starts us, and listening would undo that.

@@ -52,10 +52,7 @@ async fn measure(tune: Tune, jobs: &[usize], surroundings: Surroundings) -> Resu
     spinner.enable_steady_tick(TICK);
     let ended = tokio::select! {
         ended = tune.run(|point| spinner.set_message(doing(jobs, Some(point)))) => ended.map_err(Failure::from),
-        () = signals.first() => {
-            let code = signals.stopped().unwrap_or(ExitCode::Interrupted);
-            Err(Failure::new(code, "stopped; nothing was kept"))
-        }
+        code = signals.first() => Err(Failure::new(code, "stopped; nothing was kept")),
     };
     spinner.finish_and_clear();
     ended
