@@ -35,6 +35,8 @@ mod verify;
 mod worker;
 
 #[cfg(test)]
+mod bit_flips;
+#[cfg(test)]
 mod disk_faults;
 #[cfg(test)]
 mod power_cuts;

@@ -84,7 +84,7 @@ impl World {
         self
     }
 
-    /// Of nothing, or of a stream, the checkpoint has nothing to tell.
+    /// Of nothing the checkpoint has nothing to tell.
     pub(super) fn untold(mut self) -> Self {
         self.tells = false;
         self
@@ -114,13 +114,14 @@ impl World {
 
     /// An earlier run was killed in the midst, with at least so many segments in place.
     pub(super) fn half_done(mut self, least: usize) -> Self {
+        let all = usize::try_from(self.versions[0].len.div_ceil(SEGMENT)).unwrap();
         for change in 12.. {
             let disk = self.disk();
             disk.cut_before(change);
             let ended = self.run(&disk);
             let image = disk.image().unwrap_or_else(|| panic!("it ended with {ended:?} before that many"));
             let claimed = self.newest(&image.kept());
-            if claimed.is_some_and(|found| (least..8).contains(&found.ledger.complete().count())) {
+            if claimed.is_some_and(|found| (least..all).contains(&found.ledger.complete().count())) {
                 self.before = Some(image);
                 break;
             }
