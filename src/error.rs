@@ -88,6 +88,14 @@ impl Error {
         Self::new(ErrorKind::Local, format!("cannot {doing}: {said}")).at(path.display()).caused_by(error)
     }
 
+    /// Whether there is no room for more: a full disk, a quota.
+    pub(crate) fn is_lack_of_room(&self) -> bool {
+        let source = self.0.source.as_ref().and_then(|source| source.downcast_ref::<std::io::Error>());
+        source.is_some_and(|error| {
+            matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+        })
+    }
+
     pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
         self.0.place.get_or_insert_with(|| place.to_string());
         self

@@ -118,8 +118,38 @@ fn h50_everything_fails_once_while_an_old_file_is_replaced() {
 
 #[test]
 fn h50_everything_fails_once_during_a_stream() {
-    let world = World::new(Resource::new(OBJECT).chunked().no_ranges().rate(RATE)).untold();
+    let world = World::new(Resource::new(OBJECT).chunked().no_ranges().rate(RATE));
     fail_everywhere(&world, &[Op::Write, Op::SetLength, Op::Sync, Op::Rename, Op::Remove, Op::SyncFolder]);
+}
+
+#[test]
+fn h82_a_body_of_unknown_length_ends_where_the_disk_would_be_full_and_leaves_nothing_there() {
+    let world = World::new(Resource::new(OBJECT).chunked().no_ranges());
+    let disk = world.disk();
+    disk.has_room(OBJECT.len - 1);
+    let ended = world.run(&disk);
+    world.assert_oracle(&disk, &ended);
+    let error = ended.expect_err("there is a byte too many");
+    assert_eq!((error.kind(), error.checkpoint()), (ErrorKind::Local, None), "{error}");
+    let room = format!("the disk is full; {} bytes were free when it began", OBJECT.len - 1);
+    assert!(error.to_string().contains(&room), "{error}");
+    assert_eq!(disk.names("/"), <[&str; 0]>::default(), "it cannot be resumed, and takes what room there is");
+    disk.has_room(OBJECT.len);
+    assert!(world.assert_ends_well(&disk, false).is_some());
+}
+
+/// A disk that says it has room, and has none: as another process may have taken it.
+#[test]
+fn h54_a_stream_that_fills_the_disk_leaves_nothing_there() {
+    let world = World::new(Resource::new(OBJECT).chunked().no_ranges());
+    for errno in [Errno::NOSPC, Errno::DQUOT, Errno::IO] {
+        let disk = world.disk();
+        disk.fail(DiskFault { file: Some("x.part"), ..DiskFault::nth(Op::Write, 1, errno) });
+        let ended = world.run(&disk);
+        world.assert_oracle(&disk, &ended);
+        let kept = errno == Errno::IO;
+        assert_eq!(disk.names("/").is_empty(), !kept, "{ended:?}");
+    }
 }
 
 #[test]

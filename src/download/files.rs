@@ -31,6 +31,12 @@ pub(crate) struct Files {
     pub(crate) length: u64,
     /// Bytes of earlier runs that are still believed.
     pub(crate) resumed: u64,
+    /// Bytes that there was room for when the file was made; only where it grows, and where that is known.
+    pub(crate) room: Option<u64>,
+    /// Of a stream, at its end: what is in the file.
+    pub(crate) streamed: Option<Ledger>,
+    /// The segments of earlier runs that are still believed.
+    inherited: Bitmap,
 }
 
 impl Files {
@@ -65,7 +71,9 @@ impl Files {
             Checkpoint { identity: identity.clone(), ledger: ledger.clone(), saved_at: unix_seconds() };
         let checkpoint = CheckpointFile::start(&target.checkpoint_path(), medium, first)?;
         target.make_names_durable()?;
-        Ok(Self::new(part, Some(checkpoint), identity, ledger))
+        // What is reserved needs no more room.
+        let room = if reserve == 0 { target.folder().free_space().ok() } else { None };
+        Ok(Self { room, ..Self::new(part, Some(checkpoint), identity, ledger) })
     }
 
     pub(crate) fn new(
@@ -76,7 +84,10 @@ impl Files {
     ) -> Self {
         let (length, resumed) = (identity.extent().len(), ledger.bytes());
         let refuted = Bitmap::new(ledger.segments().count());
-        Self { part: Arc::new(part), checkpoint, identity, ledger, refuted, length, resumed }
+        let inherited = ledger.complete().clone();
+        let part = Arc::new(part);
+        let (room, streamed) = (None, None);
+        Self { part, checkpoint, identity, ledger, refuted, length, resumed, room, streamed, inherited }
     }
 
     /// Opens what an earlier run left; `None` where the part file is not what the checkpoint is about.
@@ -102,6 +113,7 @@ impl Files {
     pub(crate) fn refute(&mut self, index: usize) {
         self.ledger.lose(index);
         self.refuted.set(index);
+        self.inherited.clear(index);
     }
 
     /// The segments that are on the disk for certain, as far as the checkpoint knows.
@@ -114,7 +126,13 @@ impl Files {
     pub(crate) fn lose_all_but(&mut self, durable: &Bitmap) {
         let complete: Vec<usize> = self.ledger.complete().ones().collect();
         let lost = complete.into_iter().filter(|index| !durable.get(*index) || self.refuted.get(*index));
-        lost.for_each(|index| self.ledger.lose(index));
+        for index in lost {
+            self.ledger.lose(index);
+            if self.inherited.get(index) {
+                self.inherited.clear(index);
+                self.resumed -= self.ledger.segments().range(index).len();
+            }
+        }
     }
 
     /// The same where no committer is at work: the checkpoint follows.
@@ -141,9 +159,19 @@ impl Files {
         Snapshot(Arc::new(self.checkpoint_now()))
     }
 
+    /// The same of a file that is whole: by what this says, a later run knows it under its final name (H52).
+    pub(crate) fn whole(&self) -> Snapshot {
+        let mut now = self.checkpoint_now();
+        if let Some(ledger) = &self.streamed {
+            (now.identity.total, now.identity.end) = (self.length, self.length);
+            now.ledger = ledger.clone();
+        }
+        Snapshot(Arc::new(now))
+    }
+
     /// Whether there is anything that a later run could use.
     pub(crate) fn is_empty(&self) -> bool {
-        *self.ledger.complete() == Bitmap::new(self.ledger.segments().count())
+        self.ledger.complete().count() == 0
     }
 }
 
@@ -167,7 +195,7 @@ fn unix_seconds() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture::checkpoint;
+    use crate::store::fixture::{SEGMENT, checkpoint};
 
     #[test]
     fn h50_after_a_failed_sync_only_what_was_durable_and_never_refuted_is_complete() {
@@ -180,5 +208,18 @@ mod tests {
         files.ledger.land(0, 9);
         files.lose_all_but(&durable);
         assert_eq!(files.ledger.complete().ones().collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn h50_what_a_failed_sync_cost_does_not_count_as_resumed() {
+        let part = PartFile::streamed(Path::new("/t/x.part"), Arc::new(Nowhere));
+        let Checkpoint { identity, ledger, .. } = checkpoint(3);
+        let mut files = Files::new(part, None, identity, ledger);
+        assert_eq!(files.resumed, 3 * SEGMENT);
+        files.lose_all_but(checkpoint(2).ledger.complete());
+        assert_eq!(files.resumed, 2 * SEGMENT);
+        files.ledger.land(2, 9);
+        files.lose_all_but(checkpoint(1).ledger.complete());
+        assert_eq!(files.resumed, SEGMENT, "what this run has fetched is not of an earlier one");
     }
 }

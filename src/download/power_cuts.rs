@@ -109,7 +109,7 @@ fn h51_power_cuts_during_a_resume_whose_claims_are_false() {
 
 #[test]
 fn h51_power_cuts_during_a_stream() {
-    let world = World::new(Resource::new(OBJECT).chunked().no_ranges().rate(RATE)).untold();
+    let world = World::new(Resource::new(OBJECT).chunked().no_ranges().rate(RATE));
     cut_everywhere(&world, nothing);
 }
 
@@ -133,7 +133,16 @@ fn h51_power_cuts_while_folders_are_made() {
 
 #[test]
 fn h52_a_crash_between_the_name_and_the_end_is_finished_without_a_request() {
-    let world = World::new(Resource::new(OBJECT).rate(RATE));
+    crash_after_the_name(&World::new(Resource::new(OBJECT).rate(RATE)));
+}
+
+#[test]
+fn h52_so_is_a_stream() {
+    crash_after_the_name(&World::new(Resource::new(OBJECT).chunked().no_ranges().rate(RATE)));
+    crash_after_the_name(&World::new(Resource::new(OBJECT).no_ranges().rate(RATE)));
+}
+
+fn crash_after_the_name(world: &World) {
     let mut found = 0;
     for cut in 0.. {
         let disk = world.disk();

@@ -314,7 +314,7 @@ impl Session {
     async fn finish(&mut self) -> Result<Option<Report>> {
         let checksum = self.prove().await?;
         let files = self.files.as_mut().expect("a turn that ended has files");
-        let (length, snapshot, part) = (files.length, files.snapshot(), Arc::clone(&files.part));
+        let (length, snapshot, part) = (files.length, files.whole(), Arc::clone(&files.part));
         self.reporter.progress(Phase::Finishing, length, Some(length), self.client.traffic());
         let sync = async { Ok(blocking(move || snapshot.sync(&part)).await) };
         match self.unless_cancelled(sync).await? {
@@ -387,7 +387,8 @@ impl Session {
         let nothing = self.client.traffic().received() == 0;
         match &self.files {
             _ if deleted => {}
-            Some(files) if files.is_empty() && nothing => {}
+            // Of no use to anybody, and in the way where it fills the disk.
+            Some(files) if files.is_empty() && (nothing || error.is_lack_of_room()) => {}
             Some(files) if !files.is_empty() => {
                 return error.resumable_from(claimed.target.checkpoint_path());
             }

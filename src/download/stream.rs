@@ -6,20 +6,65 @@ use super::files::Files;
 use super::look::Looker;
 use super::progress::Phase;
 use super::request::OnChange;
+use crate::digest::SegmentCrc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::fetch::Body;
 use crate::http::retry::{Fault, Stage, Verdict, is_progress, verdict};
+use crate::ledger::Ledger;
 use crate::object::Object;
 use crate::plan::Mismatch;
-use crate::range::{ByteRange, Part};
+use crate::range::{ByteRange, Part, Segments};
 
 /// Writes one whole answer to the part file.
 pub(crate) struct Stream<'a> {
-    pub(crate) looker: Looker<'a>,
-    pub(crate) control: &'a Control,
-    pub(crate) files: &'a Files,
-    /// Bytes in the file by this attempt.
-    pub(crate) written: u64,
+    looker: Looker<'a>,
+    control: &'a Control,
+    files: &'a Files,
+    /// What is in the file by this attempt.
+    written: Written,
+}
+
+/// What was written from a file's start on.
+pub(crate) struct Written {
+    bytes: u64,
+    /// Of each segment of the largest size.
+    crcs: Vec<u32>,
+    crc: SegmentCrc,
+}
+
+impl Written {
+    fn new() -> Self {
+        Self { bytes: 0, crcs: Vec::new(), crc: SegmentCrc::new() }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn add(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let missing = Segments::MAX_SIZE - self.bytes % Segments::MAX_SIZE;
+            let (some, rest) =
+                bytes.split_at(usize::try_from(missing).unwrap_or(usize::MAX).min(bytes.len()));
+            self.crc.update(some);
+            self.bytes += some.len() as u64;
+            if some.len() as u64 == missing {
+                self.crcs.push(self.crc.take());
+            }
+            bytes = rest;
+        }
+    }
+
+    /// The record of it; `None` where there are more segments than can be.
+    pub(crate) fn into_ledger(mut self) -> Option<Ledger> {
+        let segments = Segments::new(self.bytes, Segments::MAX_SIZE)?;
+        if self.crcs.len() < segments.count() {
+            self.crcs.push(self.crc.take());
+        }
+        let mut ledger = Ledger::new(segments);
+        (0..).zip(self.crcs).for_each(|(index, crc)| ledger.land(index, crc));
+        Some(ledger)
+    }
 }
 
 /// Why an attempt ended without the object.
@@ -51,24 +96,28 @@ pub(crate) fn wanted(part: Part, length: Option<u64>) -> Option<ByteRange> {
     }
 }
 
-impl Stream<'_> {
-    /// Writes the answer, and further ones until one comes to its end. Gives the number of bytes in the file, and
-    /// of which version they are.
-    pub(crate) async fn run(&mut self, mut body: Body, first: Object) -> Result<(u64, Object)> {
+impl<'a> Stream<'a> {
+    pub(crate) fn new(looker: Looker<'a>, control: &'a Control, files: &'a Files) -> Self {
+        Self { looker, control, files, written: Written::new() }
+    }
+
+    /// Writes the answer, and further ones until one comes to its end. Gives what is in the file, and of which
+    /// version it is.
+    pub(crate) async fn run(mut self, mut body: Body, first: Object) -> Result<(Written, Object)> {
         let mut now = first.clone();
         let mut failures = 0;
         let mut furthest = 0;
         loop {
-            self.written = 0;
+            self.written = Written::new();
             let fault = match self.write(body, now.length).await {
                 Ok(()) => return Ok((self.written, now)),
                 Err(Halt::Error(error)) => return Err(error),
                 Err(Halt::Fault(fault)) => fault,
             };
             // Only bytes that no attempt has brought before are progress (H25).
-            let new = self.written.saturating_sub(furthest);
+            let new = self.written.bytes.saturating_sub(furthest);
             failures = if is_progress(new, &fault) { 0 } else { failures };
-            furthest = furthest.max(self.written);
+            furthest = furthest.max(self.written.bytes);
             self.pause_after(&fault, failures).await?;
             failures += 1;
             let (next, object) = self.looker.whole().await?.into_whole()?;
@@ -118,33 +167,46 @@ impl Stream<'_> {
                 continue;
             }
             self.check_size(bytes.len() as u64)?;
-            self.files.part.write_at(&bytes, self.written)?;
-            self.written += bytes.len() as u64;
+            self.files.part.write_at(&bytes, self.written.bytes).map_err(|error| self.with_room(error))?;
+            self.written.add(&bytes);
             self.report(length.map(|_| wanted.len()));
         }
-        let nothing = self.written == 0 && wanted.start > 0;
+        let nothing = self.written.bytes == 0 && wanted.start > 0;
         if nothing || (at < wanted.end && wanted.end != u64::MAX && length.is_some()) {
             return Err(Halt::Error(self.looker.outside()));
         }
         // An earlier attempt may have written more.
-        Ok(self.files.part.set_len(self.written)?)
+        Ok(self.files.part.set_len(self.written.bytes)?)
     }
 
-    /// A body of unknown length ends at the largest size that is allowed.
+    /// A body of unknown length ends at the largest size that is allowed, and in any case where the disk would be
+    /// full (H82).
     fn check_size(&self, more: u64) -> Result<()> {
-        match self.looker.request.max_size {
-            Some(most) if self.written + more > most => {
-                Err(Error::new(ErrorKind::Local, format!("there are more than {most} bytes"))
-                    .at(self.looker.url)
-                    .hint("allow a larger --max-size"))
-            }
+        let length = self.written.bytes + more;
+        if let Some(most) = self.looker.request.max_size.filter(|most| length > *most) {
+            return Err(Error::new(ErrorKind::Local, format!("there are more than {most} bytes"))
+                .at(self.looker.url)
+                .hint("allow a larger --max-size"));
+        }
+        match self.files.room {
+            Some(room) if length > room => Err(self.with_room(self.files.part.full())),
             _ => Ok(()),
+        }
+    }
+
+    /// Says how much room there was, where it was not enough.
+    fn with_room(&self, error: Error) -> Error {
+        match self.files.room.filter(|_| error.is_lack_of_room()) {
+            Some(room) => error.hint(format!(
+                "{room} bytes were free when it began: make room, or choose another folder with -d"
+            )),
+            None => error,
         }
     }
 
     fn report(&self, total: Option<u64>) {
         let phase = if self.control.is_paused() { Phase::Paused } else { Phase::Fetching };
-        self.looker.reporter.progress(phase, self.written, total, self.looker.client.traffic());
+        self.looker.reporter.progress(phase, self.written.bytes, total, self.looker.client.traffic());
     }
 }
 

@@ -6,7 +6,7 @@ use super::event::Event;
 use super::files::Files;
 use super::report::Mode;
 use super::session::Session;
-use super::stream::{Stream, wanted};
+use super::stream::{Stream, Written, wanted};
 use crate::digest::SegmentCrc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::answer::Pinned;
@@ -275,13 +275,16 @@ impl Session {
         self.announce();
         let (written, object) = self.run_stream(body, object).await?;
         self.object = Some(object);
-        self.files.iter_mut().for_each(|files| files.length = written);
+        if let Some(files) = &mut self.files {
+            files.length = written.bytes();
+            files.streamed = written.into_ledger();
+        }
         Ok(())
     }
 
-    async fn run_stream(&self, body: Body, object: Object) -> Result<(u64, Object)> {
+    async fn run_stream(&self, body: Body, object: Object) -> Result<(Written, Object)> {
         let files = self.files.as_ref().expect("files are ready");
-        let mut stream = Stream { looker: self.looker(), control: &self.control, files, written: 0 };
+        let stream = Stream::new(self.looker(), &self.control, files);
         self.unless_cancelled(stream.run(body, object)).await
     }
 

@@ -175,6 +175,11 @@ impl PartFile {
         self.medium.write_all_at(bytes, offset).map_err(|error| self.failed("write", error))
     }
 
+    /// The error of a write that there is no room for.
+    pub(crate) fn full(&self) -> Error {
+        self.failed("write", io::ErrorKind::StorageFull.into())
+    }
+
     /// Reads `buffer.len()` bytes from the disk, not from the cache: what a power cut left of them.
     pub(crate) fn read_from_disk(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         let range = ByteRange::new(offset, offset + buffer.len() as u64);

@@ -39,6 +39,8 @@ struct State {
     /// The same, counted from the next rename.
     cut_after_rename: Option<u64>,
     image: Option<Image>,
+    /// Bytes that may still be written, as it says.
+    room: u64,
     rng: Rng,
 }
 
@@ -57,6 +59,7 @@ impl SimulatedDisk {
             cut: None,
             cut_after_rename: None,
             image: None,
+            room: 1 << 40,
             rng: Rng::with_seed(0),
         })))
     }
@@ -94,6 +97,15 @@ impl SimulatedDisk {
 
     pub(crate) fn fail(&self, fault: DiskFault) {
         self.state().faults.push(fault);
+    }
+
+    /// So much room there is.
+    pub(crate) fn has_room(&self, bytes: u64) {
+        self.state().room = bytes;
+    }
+
+    pub(super) fn room(&self) -> u64 {
+        self.state().room
     }
 
     /// Nothing fails any more.

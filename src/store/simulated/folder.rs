@@ -98,6 +98,7 @@ impl Folder for SimulatedFolder {
     }
 
     fn free_space(&self) -> io::Result<u64> {
-        self.act(Op::FreeSpace, |_| Ok(1 << 40))
+        self.act(Op::FreeSpace, |_| Ok(()))?;
+        Ok(self.disk.room())
     }
 }
