@@ -1,5 +1,7 @@
 //! Every signal in every phase: it is heard within two seconds, has its exit code, and what is there is kept.
 
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -208,4 +210,42 @@ fn h67_stopped_while_it_waits_for_an_answer_it_asks_again() {
         running.signal(Signal::CONT);
     }
     running.wait().expect(0);
+}
+
+/// Connects each who comes with a server. Ends when the listener is of no use any more, or with the test.
+fn relay(listener: TcpListener, to: SocketAddr) {
+    let pipe = |from: io::Result<TcpStream>, to: io::Result<TcpStream>| {
+        // Either end may go at any time.
+        thread::spawn(move || io::copy(&mut from?, &mut to?));
+    };
+    thread::spawn(move || {
+        for here in listener.incoming().map_while(Result::ok) {
+            let Ok(there) = TcpStream::connect(to) else { continue };
+            pipe(here.try_clone(), there.try_clone());
+            pipe(Ok(there), Ok(here));
+        }
+    });
+}
+
+#[test]
+fn h67_stopped_while_it_connects_it_connects_again() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let addr = listener.local_addr().expect("an address");
+    // Nobody accepts: once the queue is full, the kernel leaves further ones without an answer.
+    let soon = Duration::from_millis(300);
+    let queue: Vec<_> = (0..8192).map_while(|_| TcpStream::connect_timeout(&addr, soon).ok()).collect();
+    assert!(queue.len() < 8192, "the queue has an end");
+    let server = serve(Resource::new(OBJECT));
+    let env = TestEnv::new(&[OBJECT]);
+    let url = format!("http://{addr}/f");
+    let running = env.spawn(&["--connect-timeout", "1s", "--retries", "1", "-o", "f", "--json", &url]);
+    // It is on its way: its time begins before its signals are heard of, and ends while it stands still.
+    thread::sleep(Duration::from_millis(300));
+    running.signal(Signal::STOP);
+    thread::sleep(Duration::from_millis(1200));
+    drop(queue);
+    relay(listener, server.addr());
+    running.signal(Signal::CONT);
+    let said = running.wait().expect(0);
+    assert!(said.all("retry").len() <= 1, "{said}");
 }

@@ -42,6 +42,8 @@ mod disk_faults;
 mod power_cuts;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod stopped;
 
 pub use builder::DownloadBuilder;
 pub use curve::{Curve, CurveEnd, Point};

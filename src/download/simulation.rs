@@ -277,7 +277,7 @@ impl Drop for Replay {
 }
 
 /// A world for half a MiB.
-fn small() -> Tuning {
+pub(super) fn small() -> Tuning {
     Tuning {
         first_span: SEGMENT,
         least_span: SEGMENT,
