@@ -1,6 +1,6 @@
 //! The disk itself: what is on it, what was asked of it, when it fails, and when its power goes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path};
@@ -11,16 +11,17 @@ use fastrand::Rng;
 use super::fault::{DiskFault, Op};
 use super::file::Content;
 use super::folder::{Listing, SimulatedFolder};
-use super::survival::{self, Change, NameChange};
+use super::image::{Frozen, Image};
+use super::survival::NameChange;
 use crate::store::medium::{Disk, Durability, Entry, Folder, Medium};
 
 #[derive(Debug)]
-enum Node {
+pub(super) enum Node {
     File(Content),
     Folder(Listing),
 }
 
-const ROOT: u64 = 1;
+pub(super) const ROOT: u64 = 1;
 
 /// A disk; clones are the same disk.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ impl SimulatedDisk {
         Self::of(BTreeMap::from([(ROOT, Node::Folder(Listing::default()))]))
     }
 
-    fn of(nodes: BTreeMap<u64, Node>) -> Self {
+    pub(super) fn of(nodes: BTreeMap<u64, Node>) -> Self {
         Self(Arc::new(Mutex::new(State {
             nodes,
             log: Vec::new(),
@@ -292,7 +293,7 @@ impl State {
             };
             (*inode, frozen)
         });
-        Image(Arc::new(frozen.collect()))
+        Image::new(frozen.collect())
     }
 
     /// Numbers are used again, as real ones are.
@@ -313,55 +314,6 @@ impl State {
             _ => panic!("inode {inode} is no folder"),
         }
     }
-}
-
-/// What the disk and its cache held when the power went.
-#[derive(Clone, Debug)]
-pub(crate) struct Image(Arc<BTreeMap<u64, Frozen>>);
-
-#[derive(Debug)]
-enum Frozen {
-    File { durable: Vec<u8>, changes: Vec<Change> },
-    Folder(Listing),
-}
-
-impl Image {
-    /// The disk after a mere crash: the cache outlives it.
-    pub(crate) fn kept(&self) -> SimulatedDisk {
-        self.survivor(survival::EVERYTHING, false)
-    }
-
-    /// The disk when the power is back. The seed decides what survived; 0: nothing but what was synced. `any_order`: the file system has no journal that keeps the order of names.
-    pub(crate) fn survivor(&self, seed: u64, any_order: bool) -> SimulatedDisk {
-        let mut rng = Rng::with_seed(seed);
-        let mut nodes = BTreeMap::new();
-        for (inode, frozen) in self.0.iter() {
-            let node = match frozen {
-                Frozen::File { durable, changes } => {
-                    Node::File(Content::durable(survival::content(durable, changes, seed, &mut rng)))
-                }
-                Frozen::Folder(Listing { durable, unsynced, .. }) => Node::Folder(Listing::durable(
-                    survival::names(durable, unsynced, seed, any_order, &mut rng),
-                )),
-            };
-            nodes.insert(*inode, node);
-        }
-        let named = reachable(&nodes);
-        nodes.retain(|inode, _| named.contains(inode));
-        SimulatedDisk::of(nodes)
-    }
-}
-
-fn reachable(nodes: &BTreeMap<u64, Node>) -> BTreeSet<u64> {
-    let mut found = BTreeSet::from([ROOT]);
-    let mut folders = vec![ROOT];
-    while let Some(inode) = folders.pop() {
-        if let Some(Node::Folder(listing)) = nodes.get(&inode) {
-            folders.extend(listing.live.values());
-            found.extend(listing.live.values());
-        }
-    }
-    found
 }
 
 impl Disk for SimulatedDisk {

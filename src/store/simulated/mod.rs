@@ -12,7 +12,9 @@ mod disk;
 mod fault;
 mod file;
 mod folder;
+mod image;
 mod survival;
 
-pub(crate) use disk::{Image, SimulatedDisk};
+pub(crate) use disk::SimulatedDisk;
 pub(crate) use fault::{DiskFault, Op};
+pub(crate) use image::Image;
