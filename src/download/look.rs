@@ -52,40 +52,37 @@ impl Looker<'_> {
     }
 
     async fn ask_for(&self, range: ByteRange) -> Result<Probe, Refusal> {
-        let mut failures = 0;
-        loop {
-            match probe::probe(self.client, self.url, range).await {
-                Ok(probe) => return Ok(probe),
-                Err(fault) => self.pause_after(&fault, &mut failures).await?,
-            }
-        }
+        let answer = self.answer(|| probe::probe(self.client, self.url, range));
+        answer.await.map_err(|(refusal, _)| refusal)
     }
 
     /// Asks for the whole object.
     pub(crate) async fn whole(&self) -> Result<Probe> {
-        let mut failures = 0;
-        loop {
-            match probe::fetch_whole(self.client, self.url).await {
-                Ok(probe) => return Ok(probe),
-                Err(fault) => {
-                    let paused = self.pause_after(&fault, &mut failures).await;
-                    paused.map_err(|why| self.finally(why, &fault))?;
-                }
-            }
-        }
+        let answer = self.answer(|| probe::fetch_whole(self.client, self.url));
+        answer.await.map_err(|(refusal, fault)| self.finally(refusal, &fault))
     }
 
     /// Sends a HEAD.
     pub(crate) async fn head(&self) -> Result<Object> {
+        let answer = self.answer(|| probe::head(self.client, self.url));
+        answer.await.map_err(|(refusal, fault)| self.finally(refusal, &fault))
+    }
+
+    /// Asks until there is an answer, or no use in asking, and by which fault that is.
+    async fn answer<T, F>(&self, ask: impl Fn() -> F) -> Result<T, (Refusal, Fault)>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
         let mut failures = 0;
         loop {
-            match probe::head(self.client, self.url).await {
-                Ok(object) => return Ok(object),
-                Err(fault) => {
-                    let paused = self.pause_after(&fault, &mut failures).await;
-                    paused.map_err(|why| self.finally(why, &fault))?;
-                }
+            let fault = match ask().await {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
+            if let Err(refusal) = self.pause_after(&fault, failures).await {
+                return Err((refusal, fault));
             }
+            failures += 1;
         }
     }
 
@@ -139,18 +136,16 @@ impl Looker<'_> {
     }
 
     /// Waits as long as the fault asks for; fails where there is no use in asking again.
-    async fn pause_after(&self, fault: &Fault, failures: &mut u32) -> Result<(), Refusal> {
-        let asked = match verdict(fault, Stage::Probing, *failures) {
+    async fn pause_after(&self, fault: &Fault, failures: u32) -> Result<(), Refusal> {
+        let asked = match verdict(fault, Stage::Probing, failures) {
             Verdict::Retry => None,
             Verdict::Throttle(asked) => asked,
-            Verdict::Stop(ErrorKind::Refused) if self.again && *failures < REFUSAL_RETRIES => None,
+            Verdict::Stop(ErrorKind::Refused) if self.again && failures < REFUSAL_RETRIES => None,
             Verdict::Stop(kind) => return Err(Refusal::Final(self.refused(kind, fault))),
             Verdict::Probe => return Err(Refusal::Unsatisfiable),
             Verdict::Degrade => return Err(Refusal::Ranges),
         };
-        self.wait_after(fault, *failures, asked).await.map_err(Refusal::Final)?;
-        *failures += 1;
-        Ok(())
+        self.wait_after(fault, failures, asked).await.map_err(Refusal::Final)
     }
 
     /// Waits before a request is repeated that failed `failures` times before; fails when that was often enough.
