@@ -23,14 +23,10 @@ impl Session {
         let sent = self.object.as_ref().and_then(|object| object.digest.clone()).filter(|_| whole);
         let expected: Vec<_> = self.request.checksums.iter().cloned().chain(sent).collect();
         let Some(files) = self.files.as_ref().filter(|_| self.claimed.is_some()) else { return Ok(None) };
-        for expected in &expected {
-            let hash = checksum(Arc::clone(&files.part), files.length, expected.algorithm());
-            let found = self.unless_cancelled(hash).await?;
-            if found != *expected {
-                return Err(self.refute(&found, expected).await);
-            }
+        match self.mismatch(Arc::clone(&files.part), files.length, &expected).await? {
+            Some((found, expected)) => Err(self.refute(&found, &expected).await),
+            None => Ok(expected.into_iter().next()),
         }
-        Ok(expected.into_iter().next())
     }
 
     /// The checksum by which the file that has the target's name already is what is wanted (H58).
@@ -38,13 +34,24 @@ impl Session {
         let Some(Entry::File { length, .. }) = target.entry(target.name())? else { return Ok(None) };
         let Ok(medium) = target.folder().open(target.name()) else { return Ok(None) };
         let file = Arc::new(PartFile::streamed(&target.path(), medium));
-        for expected in &self.request.checksums {
-            let hash = checksum(Arc::clone(&file), length, expected.algorithm());
-            if self.unless_cancelled(hash).await? != *expected {
-                return Ok(None);
-            }
+        let expected = &self.request.checksums;
+        let mismatch = self.mismatch(file, length, expected).await?;
+        Ok(expected.first().filter(|_| mismatch.is_none()).cloned())
+    }
+
+    /// The first checksum that the file does not have: what it has instead, and what was expected.
+    async fn mismatch(
+        &self,
+        file: Arc<PartFile>,
+        length: u64,
+        expected: &[Checksum],
+    ) -> Result<Option<(Checksum, Checksum)>> {
+        if expected.is_empty() {
+            return Ok(None);
         }
-        Ok(self.request.checksums.first().cloned())
+        let algorithms = expected.iter().map(Checksum::algorithm).collect();
+        let found = self.unless_cancelled(checksums(file, length, algorithms)).await?;
+        Ok(found.into_iter().zip(expected.iter().cloned()).find(|(found, expected)| found != expected))
     }
 
     /// What is there is not the object: the part file stays for a look, and no later run resumes from it.
@@ -65,21 +72,21 @@ impl Session {
     }
 }
 
-/// The checksum of the file's first `length` bytes.
-async fn checksum(part: Arc<PartFile>, length: u64, algorithm: Algorithm) -> Result<Checksum> {
-    let mut hasher = Hasher::new(algorithm);
+/// The checksums of the file's first `length` bytes, which are read once.
+async fn checksums(file: Arc<PartFile>, length: u64, algorithms: Vec<Algorithm>) -> Result<Vec<Checksum>> {
+    let mut hashers: Vec<_> = algorithms.into_iter().map(Hasher::new).collect();
     let mut buffer = Vec::new();
     let mut at = 0;
     while at < length {
         let piece = ByteRange::new(at, length.min(at + PIECE));
-        let part = Arc::clone(&part);
-        (hasher, buffer) = blocking(move || {
-            part.read(&mut buffer, piece)?;
-            hasher.update(&buffer);
-            Ok::<_, Error>((hasher, buffer))
+        let file = Arc::clone(&file);
+        (hashers, buffer) = blocking(move || {
+            file.read(&mut buffer, piece)?;
+            hashers.iter_mut().for_each(|hasher| hasher.update(&buffer));
+            Ok::<_, Error>((hashers, buffer))
         })
         .await?;
         at = piece.end;
     }
-    Ok(hasher.finish())
+    Ok(hashers.into_iter().map(Hasher::finish).collect())
 }
