@@ -31,6 +31,7 @@ mod throttle;
 mod tune;
 mod tuning;
 mod turn;
+mod validate;
 mod verify;
 mod worker;
 
