@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use icu_normalizer::ComposingNormalizerBorrowed;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::download::target::{LONGEST_NAME, safe_name};
+use crate::download::name;
 use crate::http::answer::{Pinned, check};
 use crate::http::headers::{self, ContentRange, RangeFault};
 use crate::http::redirect::{Hops, MOST};
@@ -126,15 +126,15 @@ pub fn file_name(value: &[u8]) {
     // As it comes from a URL, too, and as nobody sends it.
     let plain = String::from_utf8_lossy(value).into_owned();
     for proposal in disposition.into_iter().chain([plain]) {
-        let Some(name) = safe_name(&proposal) else { continue };
-        assert!(!name.is_empty() && name.len() <= LONGEST_NAME, "{name:?}");
+        let Some(name) = name::safe(&proposal) else { continue };
+        assert!(!name.is_empty() && name.len() <= name::LONGEST, "{name:?}");
         assert!(Path::new(&name).components().eq([Component::Normal(name.as_ref())]), "{name:?}");
         assert!(!name.contains(['/', '\\', '<', '>', ':', '"', '|', '?', '*']), "{name:?}");
         assert!(!name.contains(|c: char| c.is_control() || is_bidi(c)), "{name:?}");
         assert!(!name.starts_with(['.', '-', ' ', '~']) && !name.ends_with(['.', ' ']), "{name:?}");
         assert!(!is_device(&name), "{name:?}");
         assert!(ComposingNormalizerBorrowed::new_nfc().is_normalized(&name), "{name:?}");
-        assert_eq!(safe_name(&name).as_ref(), Some(&name), "what is safe stays as it is");
+        assert_eq!(name::safe(&name).as_ref(), Some(&name), "what is safe stays as it is");
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::blocking::blocking;
+use super::claimed::Claimed;
 use super::request::Request;
-use super::target::Claimed;
 use crate::bitmap::Bitmap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;

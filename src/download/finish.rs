@@ -2,9 +2,10 @@
 
 use std::io;
 
+use super::claimed::Claimed;
 use super::files::Files;
 use super::request::{Existing, Request};
-use super::target::Claimed;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::commit::Durable;
 use crate::store::disk::default_mode;

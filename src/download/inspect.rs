@@ -1,9 +1,9 @@
 //! What a server offers, found out for one byte.
 
 use super::look::Looker;
+use super::name;
 use super::reporter::Reporter;
 use super::request::Request;
-use super::target;
 use crate::error::Result;
 use crate::http::client::Client;
 use crate::http::probe::Answer;
@@ -73,7 +73,7 @@ pub(super) async fn inspect(request: &Request) -> Result<Offer> {
         ranges: matches!(probe.answer, Answer::Part(_)),
         validator: probe.object.validator,
         encoding: probe.encoding.as_deref().map(printable),
-        file_name: target::proposed_name(request, probe.file_name.as_deref()),
+        file_name: name::proposed(&request.url, probe.file_name.as_deref()),
         digests: probe.digests,
     })
 }

@@ -5,6 +5,7 @@
 
 mod blocking;
 mod builder;
+mod claimed;
 mod committer;
 mod control;
 mod coordinator;
@@ -16,6 +17,7 @@ mod finish;
 mod handle;
 mod inspect;
 mod look;
+pub(crate) mod name;
 mod partial;
 mod progress;
 mod proof;
@@ -26,7 +28,7 @@ mod request;
 mod scenarios;
 mod session;
 mod stream;
-pub(crate) mod target;
+mod target;
 mod throttle;
 mod tune;
 mod tuning;

@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::target::{Claimed, Target, try_lock};
+use super::claimed::{Claimed, try_lock};
+use super::target::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Validator;
 use crate::range::ByteRange;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 
 use super::blocking::blocking;
+use super::claimed::Claimed;
 use super::control::{Command, Control};
 use super::coordinator::Turn;
 use super::event::Event;
@@ -15,7 +16,7 @@ use super::progress::Phase;
 use super::report::{Mode, Outcome, Report};
 use super::reporter::Reporter;
 use super::request::{Existing, OnChange, Output, Remains, Request};
-use super::target::{Claimed, Target};
+use super::target::Target;
 use crate::checksum::Checksum;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Client;
