@@ -17,6 +17,7 @@ mod finish;
 mod handle;
 mod inspect;
 mod look;
+mod looks;
 pub(crate) mod name;
 mod partial;
 mod progress;

@@ -12,6 +12,7 @@ use super::event::Event;
 use super::files::Files;
 use super::finish::finish;
 use super::look::Looker;
+use super::looks::{Judgement, Looks};
 use super::progress::Phase;
 use super::report::{Mode, Outcome, Report};
 use super::reporter::Reporter;
@@ -32,30 +33,6 @@ use crate::url::SafeUrl;
 
 /// The most versions of an object that one run runs after.
 const MOST_RESTARTS: u32 = 3;
-/// The most looks at an object that stays the same and of which nothing comes.
-const MOST_LOOKS: u32 = 3;
-/// First spans that have to come between looks for them not to be looks in a row.
-const LOOK_PROGRESS: u64 = 8;
-
-/// Looks in a row that brought nothing.
-#[derive(Debug, Default)]
-struct Looks {
-    count: u32,
-    /// How many bytes were in place at the first of them.
-    in_place: u64,
-}
-
-impl Looks {
-    /// One more; gives how many there are. What a look brings by itself is no sign that ranges can be had: it
-    /// takes more than `progress` bytes to begin anew.
-    fn note(&mut self, in_place: u64, progress: u64) -> u32 {
-        if self.count == 0 || in_place > self.in_place + progress {
-            *self = Self { count: 0, in_place };
-        }
-        self.count += 1;
-        self.count
-    }
-}
 
 /// A download under way.
 pub(super) struct Session {
@@ -280,17 +257,14 @@ impl Session {
     /// Whether to look again: `None`, after a pause; or to give ranges up, and why.
     async fn judge_look(&mut self, fault: &Fault) -> Result<Option<String>> {
         let in_place = self.files.as_ref().map_or(0, |files| files.ledger.bytes());
-        let count = self.looks.note(in_place, LOOK_PROGRESS * self.request.tuning.first_span);
-        // The probe, which has no pin, was answered: it may be the pin that the signature does not cover.
-        self.unpinned |= count > 1 && matches!(fault, Fault::Status { code: 403, .. });
-        if count > MOST_LOOKS {
-            let failed = |kind| Err(Error::new(kind, fault.to_string()).at(&self.url));
-            return match fault {
-                Fault::Status { code: 401 | 403 | 404 | 410, .. } => failed(ErrorKind::Refused),
-                Fault::Changed(_) | Fault::PreconditionFailed => Ok(Some(fault.to_string())),
-                _ => failed(ErrorKind::Network),
-            };
-        }
+        let count = match self.looks.judge(fault, in_place, self.request.tuning.first_span) {
+            Judgement::Again { count, unpin } => {
+                self.unpinned |= unpin;
+                count
+            }
+            Judgement::Stream => return Ok(Some(fault.to_string())),
+            Judgement::Stop(kind) => return Err(Error::new(kind, fault.to_string()).at(&self.url)),
+        };
         let wait = self.request.tuning.backoff.after(count, fastrand::f64());
         self.reporter.retry(None, fault.to_string(), wait);
         self.unless_cancelled(async {
