@@ -117,7 +117,7 @@ impl fmt::Display for Checksum {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pair = |pair: &[u8]| Some((hex_digit(pair[0])? << 4) | hex_digit(pair[1])?);
+    let pair = |pair: &[u8]| Some(hex_digit(pair[0])? * 16 + hex_digit(pair[1])?);
     text.len().is_multiple_of(2).then(|| text.as_bytes().chunks_exact(2).map(pair).collect())?
 }
 

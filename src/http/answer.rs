@@ -1,11 +1,12 @@
-//! The head of a ranged answer, held against what was asked and what is known. Pure.
+//! The heads of answers: a ranged one held against what was asked and what is known, and what any one says of the
+//! object. Pure.
 
 use reqwest::header::{self, HeaderMap};
 
-use super::headers::{self, RangeFault};
+use super::headers::{self, RangeFault, STRONG_AGE};
 use super::retry::Fault;
-use crate::object::Validator;
-use crate::range::ByteRange;
+use crate::object::{Object, Validator};
+use crate::range::{ByteRange, MAX_LENGTH};
 use crate::url::{SafeUrl, printable};
 
 /// What every ranged answer has to agree with.
@@ -74,9 +75,32 @@ pub(crate) fn partial(headers: &HeaderMap, asked: ByteRange) -> Result<(ByteRang
     Ok((found.range, found.total))
 }
 
+/// The length of a whole object, where the head of its answer says it.
+pub(crate) fn whole(head: &HeaderMap) -> Result<Option<u64>, Fault> {
+    if head.contains_key(header::CONTENT_RANGE) {
+        return Err(Fault::NotTheRange(RangeFault::WholeWithContentRange));
+    }
+    match headers::content_length(head) {
+        Some(length) if length > MAX_LENGTH => Err(Fault::NotTheRange(RangeFault::Unreadable)),
+        length => Ok(length),
+    }
+}
+
+/// The object that a head describes, found at this URL.
+pub(crate) fn object(url: SafeUrl, length: Option<u64>, head: &HeaderMap) -> Object {
+    let (validator, age) = headers::validator(head);
+    let fresh = age.is_some_and(|age| age < STRONG_AGE);
+    Object { url, length, validator, fresh, digest: headers::repr_digest(head) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reqwest::header::HeaderName;
+
+    fn head(fields: &[(&'static str, &str)]) -> HeaderMap {
+        fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
 
     const ASKED: ByteRange = ByteRange { start: 100, end: 200 };
 
@@ -204,5 +228,38 @@ mod tests {
     #[test]
     fn h40_the_encoding_stays() {
         assert_eq!(answered(206, &[("content-encoding", "gzip")]), Err(Fault::Encoded("gzip".into())));
+    }
+
+    #[test]
+    fn h35_a_whole_object_is_as_long_as_a_file_can_be_and_no_longer() {
+        let length = |said: u64| whole(&head(&[("content-length", &said.to_string())]));
+        let unreadable = Err(Fault::NotTheRange(RangeFault::Unreadable));
+        assert_eq!(
+            (length(0), length(7), length(MAX_LENGTH)),
+            (Ok(Some(0)), Ok(Some(7)), Ok(Some(MAX_LENGTH)))
+        );
+        assert_eq!((length(MAX_LENGTH + 1), length(u64::MAX)), (unreadable.clone(), unreadable));
+        assert_eq!(whole(&head(&[])), Ok(None));
+    }
+
+    #[test]
+    fn h10_a_whole_object_is_no_range() {
+        let both = head(&[("content-length", "7"), ("content-range", "bytes 0-6/7")]);
+        let fault = RangeFault::WholeWithContentRange;
+        assert_eq!(whole(&both), Err(Fault::NotTheRange(fault)));
+    }
+
+    #[test]
+    fn h04_what_is_younger_than_two_seconds_is_looked_at_once_more() {
+        let fresh = |second: u32| {
+            let date = format!("Sun, 06 Nov 1994 08:49:{second:02} GMT");
+            let modified = "Sun, 06 Nov 1994 08:49:30 GMT";
+            let fields = head(&[("etag", "\"v\""), ("last-modified", modified), ("date", &date)]);
+            object(SafeUrl::parse("http://h/x").unwrap(), Some(7), &fields).fresh
+        };
+        let found: Vec<_> = [29, 30, 31, 32, 33].into_iter().map(fresh).collect();
+        assert_eq!(found, [true, true, true, false, false]);
+        let silent = object(SafeUrl::parse("http://h/x").unwrap(), Some(7), &head(&[("etag", "\"v\"")]));
+        assert!(!silent.fresh, "nobody says how old it is");
     }
 }

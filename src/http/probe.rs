@@ -3,15 +3,15 @@
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Method, Response};
 
-use super::answer::partial;
+use super::answer::{self, object, partial};
 use super::client::Client;
 use super::disposition;
 use super::fetch::Body;
-use super::headers::{self, STRONG_AGE};
+use super::headers;
 use super::retry::Fault;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Object;
-use crate::range::{ByteRange, MAX_LENGTH};
+use crate::range::ByteRange;
 use crate::url::{SafeUrl, printable};
 
 /// What a probe brought.
@@ -100,19 +100,8 @@ pub(crate) async fn head(client: &Client, url: &SafeUrl) -> Result<Object, Fault
 }
 
 fn whole(client: &Client, url: SafeUrl, answer: Response) -> Result<Probe, Fault> {
-    let length = whole_length(answer.headers())?;
+    let length = answer::whole(answer.headers())?;
     Ok(found(url, length, answer, |answer| Answer::Whole(Body::new(answer, 0, length, client))))
-}
-
-/// The length of a whole object, where the head of its answer says it.
-fn whole_length(head: &HeaderMap) -> Result<Option<u64>, Fault> {
-    if head.contains_key(header::CONTENT_RANGE) {
-        return Err(Fault::NotTheRange(headers::RangeFault::WholeWithContentRange));
-    }
-    match headers::content_length(head) {
-        Some(length) if length > MAX_LENGTH => Err(Fault::NotTheRange(headers::RangeFault::Unreadable)),
-        length => Ok(length),
-    }
 }
 
 fn found(
@@ -132,55 +121,5 @@ fn found(
         file_name: head.get(header::CONTENT_DISPOSITION).and_then(disposition::file_name),
         digests: DIGESTS.into_iter().filter_map(digest).collect(),
         answer: body(answer),
-    }
-}
-
-fn object(url: SafeUrl, length: Option<u64>, head: &HeaderMap) -> Object {
-    let (validator, age) = headers::validator(head);
-    let fresh = age.is_some_and(|age| age < STRONG_AGE);
-    Object { url, length, validator, fresh, digest: headers::repr_digest(head) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use reqwest::header::HeaderValue;
-
-    fn head(fields: &[(&str, &str)]) -> HeaderMap {
-        let field = |(name, value): &(&str, &str)| (name.parse().unwrap(), value.parse().unwrap());
-        fields.iter().map(field).collect::<Vec<(HeaderName, HeaderValue)>>().into_iter().collect()
-    }
-
-    #[test]
-    fn h35_a_whole_object_is_as_long_as_a_file_can_be_and_no_longer() {
-        let length = |said: u64| whole_length(&head(&[("content-length", &said.to_string())]));
-        let unreadable = Err(Fault::NotTheRange(headers::RangeFault::Unreadable));
-        assert_eq!(
-            (length(0), length(7), length(MAX_LENGTH)),
-            (Ok(Some(0)), Ok(Some(7)), Ok(Some(MAX_LENGTH)))
-        );
-        assert_eq!((length(MAX_LENGTH + 1), length(u64::MAX)), (unreadable.clone(), unreadable));
-        assert_eq!(whole_length(&head(&[])), Ok(None));
-    }
-
-    #[test]
-    fn h10_a_whole_object_is_no_range() {
-        let both = head(&[("content-length", "7"), ("content-range", "bytes 0-6/7")]);
-        let fault = headers::RangeFault::WholeWithContentRange;
-        assert_eq!(whole_length(&both), Err(Fault::NotTheRange(fault)));
-    }
-
-    #[test]
-    fn h04_what_is_younger_than_two_seconds_is_looked_at_once_more() {
-        let fresh = |second: u32| {
-            let date = format!("Sun, 06 Nov 1994 08:49:{second:02} GMT");
-            let modified = "Sun, 06 Nov 1994 08:49:30 GMT";
-            let fields = head(&[("etag", "\"v\""), ("last-modified", modified), ("date", &date)]);
-            object(SafeUrl::parse("http://h/x").unwrap(), Some(7), &fields).fresh
-        };
-        let found: Vec<_> = [29, 30, 31, 32, 33].into_iter().map(fresh).collect();
-        assert_eq!(found, [true, true, true, false, false]);
-        let silent = object(SafeUrl::parse("http://h/x").unwrap(), Some(7), &head(&[("etag", "\"v\"")]));
-        assert!(!silent.fresh, "nobody says how old it is");
     }
 }
