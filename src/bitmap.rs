@@ -118,6 +118,14 @@ mod tests {
     }
 
     #[test]
+    fn all_is_every_bit_up_to_the_last() {
+        let mut bitmap = of(&[true; 10]);
+        assert!(bitmap.all());
+        bitmap.clear(9);
+        assert!(!bitmap.all());
+    }
+
+    #[test]
     fn h64_bytes_that_do_not_fit_are_refused() {
         assert_eq!(Bitmap::from_bytes(11, vec![0]), None);
         assert_eq!(Bitmap::from_bytes(11, vec![0, 0, 0]), None);
