@@ -21,9 +21,22 @@ lint:
 doc:
     cargo doc --no-deps --locked --open
 
-# Throughput over loopback, compared with the last time.
+# The parts, the write path (in HAUL_BENCH_DIR, or the target folder) and whole downloads over loopback, compared with the last time.
 bench *ARGS:
-    cargo bench --locked --bench download -- {{ ARGS }}
+    cargo bench --locked --bench parts --bench download -- {{ ARGS }}
+
+# haul beside its peers, by RUNNER, a program that runs them all; writes docs/benchmarks/DATE.md. As root, on Debian.
+bench-peers RUNNER="" *ARGS:
+    docs/benchmarks/compare.sh '{{ RUNNER }}' {{ ARGS }}
+
+# The same until every file is on the disk: haul as it is by default, each peer followed by a sync.
+bench-peers-synced RUNNER="" *ARGS:
+    docs/benchmarks/compare.sh --synced '{{ RUNNER }}' {{ ARGS }}
+
+# Objects of GIB at full speed from a server that makes them up, by default 100 GiB with 8 and 256 jobs; is memory flat?
+scale *ARGS:
+    cargo build --release --locked
+    cargo run --release --locked --example scale -- {{ ARGS }}
 
 # Half a minute of haul: download, kill -9, resume, verify.
 demo *ARGS:

@@ -12,19 +12,30 @@ pub(crate) struct Ledger {
     segments: Segments,
     complete: Bitmap,
     claimed: Bitmap,
+    /// How many bits there are in the two: asked for after each message, and a large bitmap takes a while to count.
+    counts: Counts,
     crcs: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    complete: usize,
+    claimed: usize,
 }
 
 impl Ledger {
     pub(crate) fn new(segments: Segments) -> Self {
         let count = segments.count();
-        Self { segments, complete: Bitmap::new(count), claimed: Bitmap::new(count), crcs: vec![0; count] }
+        let bits = || Bitmap::new(count);
+        Self { segments, complete: bits(), claimed: bits(), counts: Counts::default(), crcs: vec![0; count] }
     }
 
     /// What a checkpoint says: everything complete is a claim.
     pub(crate) fn of_claims(segments: Segments, complete: Bitmap, crcs: Vec<u32>) -> Option<Self> {
         let fits = complete.len() == segments.count() && crcs.len() == segments.count();
-        fits.then(|| Self { segments, claimed: complete.clone(), complete, crcs })
+        let count = complete.count();
+        let counts = Counts { complete: count, claimed: count };
+        fits.then(|| Self { segments, claimed: complete.clone(), complete, counts, crcs })
     }
 
     pub(crate) fn segments(&self) -> Segments {
@@ -42,19 +53,22 @@ impl Ledger {
     /// A segment has landed: its bytes are written.
     pub(crate) fn land(&mut self, index: usize, crc: u32) {
         self.crcs[index] = crc;
+        self.counts.complete += usize::from(!self.complete.get(index));
         self.complete.set(index);
-        self.claimed.clear(index);
+        self.confirm(index);
     }
 
     /// A claim was read back and holds.
     pub(crate) fn confirm(&mut self, index: usize) {
+        self.counts.claimed -= usize::from(self.claimed.get(index));
         self.claimed.clear(index);
     }
 
     /// The segment is to be fetched again.
     pub(crate) fn lose(&mut self, index: usize) {
+        self.counts.complete -= usize::from(self.complete.get(index));
         self.complete.clear(index);
-        self.claimed.clear(index);
+        self.confirm(index);
     }
 
     /// What is known for certain: without the claims that nobody has read back, unless `certain` has them.
@@ -83,12 +97,12 @@ impl Ledger {
 
     /// Whether every segment is complete and no claim is left unread.
     pub(crate) fn is_whole(&self) -> bool {
-        self.complete.all() && self.claimed.count() == 0
+        self.counts == Counts { complete: self.segments.count(), claimed: 0 }
     }
 
     /// How many bytes the complete segments hold.
     pub(crate) fn bytes(&self) -> u64 {
-        let full = self.complete.count() as u64 * self.segments.size();
+        let full = self.counts.complete as u64 * self.segments.size();
         let last = self.segments.count().checked_sub(1);
         let short = last.filter(|last| self.complete.get(*last)).map(|last| self.segments.range(last).len());
         short.map_or(full, |short| full - self.segments.size() + short)
@@ -98,6 +112,28 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_counted_is_what_there_is(claims in prop::collection::vec(any::<bool>(), 1..40), steps in prop::collection::vec((0..3_u8, any::<prop::sample::Index>()), 0..80)) {
+            let size = Segments::MIN_SIZE;
+            let segments = Segments::new(claims.len() as u64 * size, size).unwrap();
+            let mut bits = Bitmap::new(claims.len());
+            (0..claims.len()).filter(|index| claims[*index]).for_each(|index| bits.set(index));
+            let mut ledger = Ledger::of_claims(segments, bits, vec![7; claims.len()]).unwrap();
+            for (step, at) in steps {
+                let index = at.index(claims.len());
+                match step {
+                    0 => ledger.land(index, 1),
+                    1 => ledger.confirm(index),
+                    _ => ledger.lose(index),
+                }
+                prop_assert_eq!(ledger.bytes(), ledger.complete().count() as u64 * size);
+                prop_assert_eq!(ledger.is_whole(), ledger.complete().all() && ledger.claims().count() == 0);
+            }
+        }
+    }
 
     fn segments() -> Segments {
         Segments::new((64 << 10) * 2 + 5, 64 << 10).unwrap()

@@ -54,6 +54,8 @@ mod plan;
 #[doc(hidden)]
 pub mod properties;
 mod range;
+#[cfg(test)]
+mod scale_tests;
 mod scheduler;
 mod store;
 mod url;
