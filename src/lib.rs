@@ -58,6 +58,8 @@ mod range;
 mod scale_tests;
 mod scheduler;
 mod store;
+#[cfg_attr(not(test), expect(dead_code, reason = "the coordinator does not ask it yet"))]
+mod tuner;
 mod url;
 
 /// The test suite's server, for tests of what only this crate can see.
