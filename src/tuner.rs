@@ -6,6 +6,7 @@
 //! sinks slowly as long as nothing else does. Silence says nothing. A refusal says everything.
 
 mod goodput;
+mod refusals;
 
 #[cfg(test)]
 mod fetch;
@@ -17,6 +18,7 @@ mod tests;
 use std::time::Duration;
 
 use goodput::Goodput;
+use refusals::Refusals;
 
 /// A connection that brings less was not worth its opening, in bytes.
 const WORTH: u64 = 256 << 10;
@@ -38,8 +40,6 @@ const NEAR: Duration = Duration::from_millis(10);
 const LAST_MOMENTS: Duration = Duration::from_secs(1);
 const FIRST_HOLD: Duration = Duration::from_secs(5);
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
-/// After a refusal.
-const CALM: Duration = Duration::from_secs(20);
 
 /// What the tuner begins with.
 #[derive(Clone, Copy, Debug)]
@@ -93,14 +93,6 @@ enum Stage {
     Holding { until: Duration, at_first: Option<f64> },
 }
 
-/// Refusals of requests that were sent before the first of them was heard of.
-#[derive(Clone, Copy, Debug)]
-struct Burst {
-    since: Duration,
-    under_way: usize,
-    refused: usize,
-}
-
 /// Finds the number of jobs for one transfer.
 #[derive(Clone, Debug)]
 pub(crate) struct Tuner {
@@ -108,8 +100,7 @@ pub(crate) struct Tuner {
     jobs: usize,
     /// So many are begun with, if those before them are served.
     first: usize,
-    /// So many the host serves, as far as is known.
-    served: Option<usize>,
+    refusals: Refusals,
     goodput: Goodput,
     stage: Stage,
     /// When the stage began.
@@ -122,9 +113,6 @@ pub(crate) struct Tuner {
     hold: Duration,
     /// Whether after that more are tried, or fewer.
     upwards: bool,
-    /// No step up before then.
-    calm: Duration,
-    burst: Option<Burst>,
     silent: bool,
 }
 
@@ -135,7 +123,7 @@ impl Tuner {
             terms,
             jobs: 1,
             first,
-            served: terms.known.and_then(|known| known.served).filter(|served| *served > 0),
+            refusals: Refusals::new(terms.known.and_then(|known| known.served)),
             goodput: Goodput::default(),
             stage: Stage::Opening { before: None },
             since: Duration::ZERO,
@@ -143,8 +131,6 @@ impl Tuner {
             fewest: usize::MAX,
             hold: FIRST_HOLD,
             upwards: true,
-            calm: Duration::ZERO,
-            burst: None,
             silent: false,
         };
         tuner.first = first.min(tuner.most(terms.remaining)).max(1);
@@ -159,11 +145,9 @@ impl Tuner {
 
     /// What the transfer has shown, if it has shown anything yet.
     pub(crate) fn learned(&self) -> Option<Learned> {
-        let jobs = self.best.or(self.served)?;
-        Some(Learned {
-            jobs: jobs.min(self.served.unwrap_or(jobs)).min(self.terms.most),
-            served: self.served,
-        })
+        let served = self.refusals.served();
+        let jobs = self.best.or(served)?.min(self.refusals.most()).min(self.terms.most);
+        Some(Learned { jobs, served })
     }
 
     /// Takes note of how the transfer goes, and gives the number of jobs from now on. The more often, the better:
@@ -186,18 +170,8 @@ impl Tuner {
     /// more than were served beside those that were refused.
     pub(crate) fn refused(&mut self, now: Duration, under_way: usize, delivering: usize) {
         let together = LAST_MOMENTS + 4 * self.terms.round_trip;
-        let burst = self.burst.filter(|burst| now < burst.since + together);
-        let burst = burst.unwrap_or(Burst { since: now, under_way: under_way.min(self.jobs), refused: 0 });
-        let burst = Burst { refused: burst.refused + 1, ..burst };
-        self.burst = Some(burst);
-        self.calm = now + CALM;
-        // Where none is served it is the moment that is wrong, not the number.
-        if delivering > 0 {
-            let served = burst.under_way.saturating_sub(burst.refused).max(delivering.min(self.jobs)).max(1);
-            self.served = Some(self.served.map_or(served, |before| before.min(served)));
-        }
-        let fewer = (burst.under_way * 13 / 20).max(1);
-        self.jobs = self.jobs.min(fewer).min(self.served.unwrap_or(fewer));
+        let (under_way, delivering) = (under_way.min(self.jobs), delivering.min(self.jobs));
+        self.jobs = self.jobs.min(self.refusals.note(now, together, under_way, delivering));
         self.begin(Stage::Opening { before: None }, now);
     }
 
@@ -206,7 +180,7 @@ impl Tuner {
     pub(crate) fn give_one_up(&mut self, now: Duration) -> bool {
         let spare = self.make_do_with_one_fewer(now);
         if spare {
-            self.served = Some(self.jobs);
+            self.refusals.limit(self.jobs);
         }
         spare
     }
@@ -216,7 +190,7 @@ impl Tuner {
         let spare = self.jobs > 1;
         if spare {
             self.jobs -= 1;
-            self.calm = now + CALM;
+            self.refusals.be_calm(now);
             self.begin(Stage::Opening { before: None }, now);
         }
         spare
@@ -230,7 +204,7 @@ impl Tuner {
     /// The most jobs for so much work.
     fn most(&self, remaining: u64) -> usize {
         let worth = usize::try_from(remaining / WORTH).unwrap_or(usize::MAX);
-        self.terms.most.min(self.served.unwrap_or(usize::MAX)).min(worth)
+        self.terms.most.min(self.refusals.most()).min(worth)
     }
 
     /// Whether what comes can be judged. Where nothing comes at all, it is not the number of jobs that is wrong.
@@ -271,7 +245,7 @@ impl Tuner {
         let patience = 6 * self.terms.round_trip + Duration::from_millis(500);
         // Some are between two requests.
         let all = sample.delivering + self.jobs / 8 >= self.jobs;
-        if all && self.jobs < self.first && sample.now >= self.calm {
+        if all && self.jobs < self.first && self.refusals.is_calm(sample.now) {
             self.jobs = self.first;
             self.since = sample.now;
         } else if all || sample.now > self.since + patience {
@@ -329,7 +303,7 @@ impl Tuner {
     /// More jobs, if there are more to be had and it is worth it.
     fn step(&mut self, sample: Sample, goodput: f64, jobs: usize) {
         let jobs = jobs.min(self.most(sample.remaining));
-        if jobs > self.jobs && sample.now >= self.calm && !self.is_ending(sample, goodput) {
+        if jobs > self.jobs && self.refusals.is_calm(sample.now) && !self.is_ending(sample, goodput) {
             let before = Some(Level { jobs: self.jobs, goodput });
             self.jobs = jobs;
             self.begin(Stage::Opening { before }, sample.now);
@@ -366,7 +340,7 @@ impl Tuner {
         let at_first = at_first.unwrap_or(goodput);
         self.stage = Stage::Holding { until, at_first: Some(at_first) };
         let more = self.jobs + self.jobs.div_ceil(2);
-        let over = sample.now > until.max(self.calm);
+        let over = sample.now > until && self.refusals.is_calm(sample.now);
         match () {
             () if self.is_ending(sample, goodput) => {}
             () if self.jobs > self.fewest => self.shrink(sample.now, at_first * SAME),

@@ -10,7 +10,7 @@ const FIRST_SPAN: f64 = 8.0 * MIB;
 const LEAST_SPAN: f64 = 2.0 * MIB;
 const LEAST_STEAL: f64 = 0.2;
 const STEAL_AGE: f64 = 0.5;
-const TICK: f64 = 0.025;
+const TICK: f64 = 0.05;
 /// After a refusal.
 const BACKOFF: f64 = 1.0;
 

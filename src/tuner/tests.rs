@@ -60,7 +60,11 @@ fn assert_near_best(link: Link, mib: f64) -> Vec<Outcome> {
 
 /// Of a host that nothing is known of sixteen are asked for, and then twice what was served.
 fn unavoidable(link: Link) -> usize {
-    if link.serves >= MOST { 0 } else { link.serves.max(16 - link.serves.min(16)) }
+    match link.serves {
+        0..16 => 16 - link.serves,
+        16..MOST => link.serves,
+        _ => 0,
+    }
 }
 
 /// The loopback: the cores are the link, and a crowd costs.
