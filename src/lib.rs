@@ -46,6 +46,7 @@ mod checksum;
 mod digest;
 mod download;
 mod error;
+mod hosts;
 mod http;
 mod ledger;
 mod object;

@@ -29,6 +29,14 @@ pub(crate) struct Origin {
     port: Option<u16>,
 }
 
+impl fmt::Display for Origin {
+    /// `scheme://host:port`, the port always.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        self.port.iter().try_for_each(|port| write!(f, ":{port}"))
+    }
+}
+
 impl SafeUrl {
     /// Parses what a user typed.
     pub(crate) fn parse(text: &str) -> Result<Self> {
@@ -131,6 +139,7 @@ mod tests {
     fn h74_nothing_secret_is_shown() {
         let url = SafeUrl::parse("https://user:hunter2@example.org:8443/a/b?sig=s3cret#frag").unwrap();
         assert_eq!(url.to_string(), "https://example.org:8443/a/b?[hidden]");
+        assert_eq!(url.origin().to_string(), "https://example.org:8443");
         assert!(!format!("{url:?}").contains("hunter2"));
     }
 

@@ -3,9 +3,10 @@
 //! Everything that is wrong with the command line is found here, before anything is fetched.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 use haul::{Download, DownloadBuilder, Durability, Existing, OnChange};
@@ -137,6 +138,9 @@ fn builder(url: &Secret, headers: &[(String, String)], arguments: &DownloadArgs)
     if resume.restart {
         builder = builder.ignore_checkpoint();
     }
+    if let Some(file) = hosts_file(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
+        builder = builder.remember_hosts(file);
+    }
     if fetch.allow_unvalidated { builder.allow_unvalidated() } else { builder }
 }
 
@@ -155,6 +159,14 @@ fn with_request(
         Some(url) => builder.head_url(&url.0),
         None => builder,
     }
+}
+
+/// Where it is remembered how many jobs hosts took: in the user's cache, as the XDG base directory specification
+/// has it. A relative path is to be ignored, it says.
+fn hosts_file(cache: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+    let cache = cache.and_then(absolute).or_else(|| Some(home.and_then(absolute)?.join(".cache")))?;
+    Some(cache.join("haul/hosts"))
 }
 
 fn existing(target: &TargetArgs) -> Existing {
@@ -313,5 +325,19 @@ mod tests {
         let failure = refused("-H @/nonexistent/headers http://h/a");
         assert_eq!(failure.code, ExitCode::Local);
         assert!(failure.message.starts_with("/nonexistent/headers: "), "{}", failure.message);
+    }
+
+    #[test]
+    fn hosts_are_remembered_in_the_users_cache() {
+        let file = |cache: Option<&str>, home: Option<&str>| {
+            hosts_file(cache.map(OsString::from), home.map(OsString::from))
+                .map(|path| path.display().to_string())
+        };
+        assert_eq!(file(Some("/c"), Some("/h")).as_deref(), Some("/c/haul/hosts"));
+        for no_cache in [None, Some(""), Some("c")] {
+            assert_eq!(file(no_cache, Some("/h")).as_deref(), Some("/h/.cache/haul/hosts"));
+            assert_eq!(file(no_cache, None), None);
+            assert_eq!(file(no_cache, Some("h")), None);
+        }
     }
 }

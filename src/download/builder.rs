@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
+use super::hosts_file::HostsFile;
 use super::request::{Download, Existing, OnChange, Output, Request};
 use super::tuning::Tuning;
 use super::validate::validated;
@@ -73,6 +74,7 @@ impl DownloadBuilder {
             allow_unvalidated: false,
             checksums: Vec::new(),
             tuning: Tuning::default(),
+            hosts: None,
             disk: Arc::new(SystemDisk),
         };
         Self { url, head_url: None, headers: Vec::new(), checksums: Vec::new(), request }
@@ -256,6 +258,21 @@ impl DownloadBuilder {
     /// ```
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.request.max_size = Some(bytes);
+        self
+    }
+
+    /// Remembers in that file what number of jobs paid with the host, and begins with that next time. By default
+    /// nothing is remembered.
+    ///
+    /// It is a cache: a file that cannot be read or written is no error. It has the names and ports of at most 256
+    /// hosts for at most a month, and nothing of what was fetched from them. Downloads may share it.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").remember_hosts("/tmp/hosts").build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    pub fn remember_hosts(mut self, file: impl Into<PathBuf>) -> Self {
+        self.request.hosts = Some(HostsFile::new(file.into()));
         self
     }
 

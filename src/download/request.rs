@@ -8,6 +8,7 @@ use reqwest::header::HeaderMap;
 
 use super::builder::DownloadBuilder;
 use super::handle::Handle;
+use super::hosts_file::HostsFile;
 use super::inspect::{self, Offer};
 use super::report::Report;
 use super::tuning::Tuning;
@@ -103,6 +104,8 @@ pub(crate) struct Request {
     pub(crate) allow_unvalidated: bool,
     pub(crate) checksums: Vec<Checksum>,
     pub(crate) tuning: Tuning,
+    /// What is remembered of hosts.
+    pub(crate) hosts: Option<HostsFile>,
     /// Where the target's folder is.
     pub(crate) disk: Arc<dyn Disk>,
 }
