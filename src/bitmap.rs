@@ -58,7 +58,12 @@ impl Bitmap {
     }
 
     pub(crate) fn ones(&self) -> impl Iterator<Item = usize> + '_ {
-        self.0.iter_ones()
+        // By bytes: bitvec goes by single bits, which takes ten times as long. What is past the end is not a bit.
+        let bytes = self.0.as_raw_slice().iter().enumerate().filter(|(_, byte)| **byte != 0);
+        let bits = bytes.flat_map(|(at, byte)| {
+            (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| 8 * at + bit)
+        });
+        bits.take_while(|index| *index < self.len())
     }
 
     /// The maximal runs of clear bits, in order.

@@ -20,7 +20,8 @@ impl SegmentCrc {
     }
 }
 
-/// The CRC of `bytes`.
+/// The CRC of `bytes`: what pieces are compared with.
+#[cfg(test)]
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     low_half(crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes))
 }

@@ -4,7 +4,7 @@
 # RUNNER compares downloaders: `RUNNER --ours 'haul … {url} -o {out}' --ours-list … --json FILE ARGS` leaves its measurements
 # in FILE, and `RUNNER --report --json FILE` prints them. Its results stay in target/peers, so that scenarios can be measured
 # one after the other; the page has all of the day's.
-# --synced: haul as it is by default, and each peer followed by a sync of what it wrote.
+# HAUL=PATH names a haul that is built already. --synced: haul as it is by default, and each peer followed by a sync of what it wrote.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -30,9 +30,10 @@ if ((${#missing[@]} > 0)); then
   apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}"
 fi
 
-cargo build --release --locked
-haul=${CARGO_TARGET_DIR:-target}/release/haul
-haul=$(realpath "$haul")
+if [[ -z ${HAUL-} ]]; then
+  cargo build --release --locked
+fi
+haul=$(realpath "${HAUL:-${CARGO_TARGET_DIR:-target}/release/haul}")
 results=target/peers
 mkdir -p "$results"
 date=$(date -u +%F)

@@ -8,7 +8,7 @@ use bincode::error::DecodeError;
 use serde::{Deserialize, Serialize};
 
 use crate::bitmap::Bitmap;
-use crate::digest::crc32c;
+use crate::digest::SegmentCrc;
 use crate::ledger::Ledger;
 use crate::object::Validator;
 use crate::range::{ByteRange, MAX_LENGTH, Segments};
@@ -123,9 +123,17 @@ pub(crate) fn sealed(generation: u64, commit: Commit, body: &[u8]) -> Vec<u8> {
     slot.extend(body_len.to_le_bytes());
     slot.extend(generation.to_le_bytes());
     slot.extend([0; 4]);
-    slot.extend(crc32c(&[&slot[..], body].concat()).to_le_bytes());
+    slot.extend(frame_crc(&slot, body).to_le_bytes());
     slot.extend(body);
     slot
+}
+
+/// Over what comes before it, and the body.
+fn frame_crc(head: &[u8], body: &[u8]) -> u32 {
+    let mut crc = SegmentCrc::new();
+    crc.update(head);
+    crc.update(body);
+    crc.take()
 }
 
 /// Reads a slot that may be anything.
@@ -158,7 +166,7 @@ fn frame(slot: &[u8]) -> Result<(u64, Commit, &[u8]), Slot> {
         (VERSION, 1, 0, 0) => Commit::Hard,
         _ => return Err(Slot::Invalid),
     };
-    if crc32c(&[&header[..28], body].concat()) != u32_at(28) {
+    if frame_crc(&header[..28], body) != u32_at(28) {
         return Err(Slot::Invalid);
     }
     let generation = u64::from_le_bytes(header[16..24].try_into().expect("eight bytes"));
