@@ -59,7 +59,6 @@ mod range;
 mod scale_tests;
 mod scheduler;
 mod store;
-#[cfg_attr(not(test), expect(dead_code, reason = "the coordinator does not ask it yet"))]
 mod tuner;
 mod url;
 

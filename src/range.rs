@@ -113,10 +113,11 @@ impl Segments {
             .then(|| Some(Self { length, size, count: usize::try_from(count).ok()? }))?
     }
 
-    /// The size used where none is given: some 8192 segments of an object, within 256 KiB to 64 MiB.
+    /// The size used where none is given: some 8192 segments of an object, within 64 KiB to 64 MiB.
+    /// Small ones let all workers end at the same time.
     pub(crate) fn default_size(length: u64) -> u64 {
         let size = length.div_ceil(8192).min(64 << 20);
-        size.next_power_of_two().clamp(256 << 10, 64 << 20)
+        size.next_power_of_two().clamp(Self::MIN_SIZE, 64 << 20)
     }
 
     pub(crate) fn length(&self) -> u64 {
@@ -163,7 +164,8 @@ mod tests {
     #[test]
     fn a_segment_is_about_an_8192nd_of_the_object() {
         for (length, size) in [
-            (0, 256 << 10),
+            (0, 64 << 10),
+            (512 << 20, 64 << 10),
             (2 << 30, 256 << 10),
             ((2 << 30) + 1, 512 << 10),
             (100 << 30, 16 << 20),
@@ -201,7 +203,7 @@ mod tests {
         #[test]
         fn the_default_size_is_legal_and_keeps_the_checkpoint_small(length in 0..=MAX_LENGTH) {
             let size = Segments::default_size(length);
-            prop_assert!(size.is_power_of_two() && (256 << 10..=64 << 20).contains(&size));
+            prop_assert!(size.is_power_of_two() && (64 << 10..=64 << 20).contains(&size));
             if length <= 8192 * (64 << 20) {
                 prop_assert!(length.div_ceil(size) <= 8192);
             }

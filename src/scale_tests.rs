@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use crate::ledger::Ledger;
 use crate::plan;
 use crate::range::Segments;
-use crate::scheduler::{Scheduler, StealTerms};
+use crate::scheduler::{Pace, Scheduler, StealTerms};
 use crate::store::checkpoint::{Checkpoint, Commit, Identity, Slot, decode, encode, slot_size};
 
 const TIB: u64 = 1 << 40;
 const JOBS: usize = 256;
-const TERMS: StealTerms = StealTerms { least_seconds: 0.0, segment_size: 1 };
+const TERMS: StealTerms = StealTerms { least_seconds: 0.0, first_byte: 0.0, rate: 1.0, segment_size: 1 };
 
 struct World {
     segments: Segments,
@@ -48,7 +48,7 @@ impl World {
             self.writing.insert(worker, claim.segments);
             return true;
         }
-        let span = self.scheduler.lease(worker, JOBS);
+        let span = self.scheduler.lease(worker, Pace::unknown(JOBS));
         // As the coordinator has it: nothing is taken from one that has not begun.
         let rate = |other: usize| if self.writing.contains_key(&other) { 1.0 } else { f64::INFINITY };
         let span = span.or_else(|| self.scheduler.steal(worker, TERMS, rate));
@@ -90,7 +90,10 @@ fn fetch(segments: Segments) -> usize {
         world = world.resumed();
     }
     assert!(world.ledger.is_whole());
-    assert_eq!((world.ledger.bytes(), world.scheduler.lease(0, JOBS)), (segments.length(), None));
+    assert_eq!(
+        (world.ledger.bytes(), world.scheduler.lease(0, Pace::unknown(JOBS))),
+        (segments.length(), None)
+    );
     requests
 }
 

@@ -1,8 +1,9 @@
 //! Who fetches what: leases on runs of missing segments, handed out by guided self-scheduling.
 //!
-//! An idle worker leases the next missing segments, about `unleased / (2 × jobs)` of them: long requests at
-//! first, short ones towards the end, so that there are few requests and all workers finish together. When
-//! nothing is unleased, an idle worker takes the far half of the lease with the most time left.
+//! An idle worker leases the next missing segments: three quarters of what would be its share of everything that is
+//! left, at its own rate, and in the last seconds all of it. So there are few requests, and all workers finish together.
+//! When nothing is unleased, an idle worker takes so much off the far end of the lease with the most time left that both
+//! are done at the same time.
 //!
 //! A worker *claims* the segments of its lease a few at a time, just before it writes them. Claimed segments
 //! are its own until it lets go; what is leased but not claimed can still be taken from it.
@@ -13,13 +14,37 @@ use std::ops::Range;
 /// Names a worker for as long as a download runs.
 pub(crate) type WorkerId = usize;
 
-/// When a lease is worth dividing: asking costs a round trip and a connection.
+/// When a lease is worth dividing, and where: asking costs round trips, and the victim its connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StealTerms {
     /// Seconds of work that the victim must have left, unclaimed.
     pub(crate) least_seconds: f64,
+    /// Seconds until the thief has its first byte.
+    pub(crate) first_byte: f64,
+    /// What the thief can be expected to do, in bytes per second.
+    pub(crate) rate: f64,
     pub(crate) segment_size: u64,
 }
+
+/// How fast things go: for the size of a lease.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// What the worker does, in bytes per second; `None` where nobody knows.
+    pub(crate) own: Option<f64>,
+    /// What all who hold a lease do together, and the worker.
+    pub(crate) all: f64,
+    /// How many there will be.
+    pub(crate) jobs: usize,
+    /// Seconds until a request's first byte.
+    pub(crate) first_byte: f64,
+    pub(crate) segment_size: u64,
+}
+
+/// Of its share a worker leases so much: what it turns out to be slower or faster is made up for in the next round.
+const ROUND: f64 = 0.75;
+/// With fewer seconds left than this, or [`LAST_FIRST_BYTES`] times what a first byte takes, it leases all of its share.
+const LAST_ROUND: f64 = 2.0;
+const LAST_FIRST_BYTES: f64 = 10.0;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Lease {
@@ -48,9 +73,10 @@ impl Scheduler {
     }
 
     /// The next span for an idle worker, `None` when everything missing is leased.
-    pub(crate) fn lease(&mut self, worker: WorkerId, jobs: usize) -> Option<Range<usize>> {
+    pub(crate) fn lease(&mut self, worker: WorkerId, pace: Pace) -> Option<Range<usize>> {
         let unleased: usize = self.unleased.iter().map(|(start, end)| end - start).sum();
-        self.lease_up_to(worker, (unleased / (2 * jobs.max(1))).max(self.least_span))
+        let leased: usize = self.left().map(|(_, left)| left).sum();
+        self.lease_up_to(worker, pace.share(unleased + leased, self.least_span))
     }
 
     /// The first missing run, at most `most` segments of it.
@@ -65,7 +91,8 @@ impl Scheduler {
         Some(start..end)
     }
 
-    /// The far half of the lease with the most time left at its holder's own rate, in bytes per second.
+    /// The far end of the lease with the most time left at its holder's own rate, in bytes per second: as much of it
+    /// as leaves the same time to both.
     pub(crate) fn steal(
         &mut self,
         thief: WorkerId,
@@ -73,15 +100,16 @@ impl Scheduler {
         rate: impl Fn(WorkerId) -> f64,
     ) -> Option<Range<usize>> {
         debug_assert!(!self.leases.contains_key(&thief), "a worker has one lease");
-        let (_, lease) = self
+        let (_, rate, lease) = self
             .leases
             .iter_mut()
             .filter(|(_, lease)| lease.claimed.end < lease.end)
-            .map(|(worker, lease)| (lease.seconds_left(rate(*worker), terms.segment_size), lease))
-            .filter(|(seconds, _)| *seconds > terms.least_seconds)
-            .max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+            .map(|(worker, lease)| (rate(*worker), lease))
+            .map(|(rate, lease)| (lease.seconds_left(rate, terms.segment_size), rate, lease))
+            .filter(|(seconds, ..)| *seconds > terms.least_seconds)
+            .max_by(|(a, ..), (b, ..)| a.total_cmp(b))?;
         let end = lease.end;
-        lease.end -= (lease.end - lease.claimed.end).div_ceil(2);
+        lease.end -= lease.fair_share(rate, terms);
         let taken = lease.end..end;
         self.leases.insert(thief, Lease { claimed: taken.start..taken.start, end });
         Some(taken)
@@ -96,6 +124,8 @@ impl Scheduler {
             self.leases.remove(&worker);
             return None;
         }
+        // Once there is nothing but leases to take from, little is claimed at a time: what is claimed cannot be taken.
+        let most = if self.unleased.is_empty() { most.min((lease.end - start) / 4) } else { most };
         lease.claimed = start..lease.end.min(start.saturating_add(most.max(1)));
         Some(Claim { segments: lease.claimed.clone(), lease_end: lease.end })
     }
@@ -120,9 +150,41 @@ impl Scheduler {
         self.unleased.insert(start, end);
     }
 
+    /// Who holds a lease, and how many segments of it have not landed for certain.
+    pub(crate) fn left(&self) -> impl Iterator<Item = (WorkerId, usize)> {
+        self.leases.iter().map(|(worker, lease)| (*worker, lease.end - lease.claimed.start))
+    }
+
     /// How many workers hold a lease.
     pub(crate) fn leased(&self) -> usize {
         self.leases.len()
+    }
+}
+
+impl Pace {
+    /// As at the beginning: nobody has shown anything.
+    #[cfg(test)]
+    pub(crate) fn unknown(jobs: usize) -> Self {
+        Self { own: None, all: 0.0, jobs, first_byte: 0.0, segment_size: 1 }
+    }
+
+    /// How many of the segments that are left a worker fetches with its next request.
+    fn share(&self, left: usize, least_span: usize) -> usize {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let (left, jobs, size) = (left as f64, self.jobs.max(1) as f64, self.segment_size as f64);
+        let seconds = left * size / self.all.max(1.0);
+        let part = match self.own {
+            // What others have just begun says little: nobody takes more than twice the mean.
+            Some(own) if self.all > 0.0 => (own / self.all).min(2.0 / jobs),
+            _ => 1.0 / jobs,
+        };
+        let share = left * part.min(1.0);
+        // Less than what comes in two round trips is not worth one.
+        let least = 2.0 * self.first_byte * self.own.unwrap_or(0.0) / size;
+        let last_round = seconds < LAST_ROUND.max(self.first_byte * LAST_FIRST_BYTES);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a count")]
+        let segments = |share: f64| share.round().max(1.0) as usize;
+        if last_round { segments(share.max(least)) } else { segments(share * ROUND).max(least_span) }
     }
 }
 
@@ -134,189 +196,39 @@ pub(crate) struct Claim {
 }
 
 impl Lease {
+    /// How long its holder takes for what can be stolen.
     fn seconds_left(&self, rate: f64, segment_size: u64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let bytes = (self.end - self.claimed.end) as f64 * segment_size as f64;
         bytes / rate.max(1.0)
     }
+
+    /// How many segments the thief takes for both to be done together: with rates v and t and l seconds until the
+    /// thief's first byte, x of w bytes, where (w - x) / v = l + x / t. At least one, and none that is claimed.
+    fn fair_share(
+        &self,
+        victim: f64,
+        StealTerms { first_byte, rate, segment_size, .. }: StealTerms,
+    ) -> usize {
+        let unclaimed = self.end - self.claimed.end;
+        let (victim, thief) = (victim.max(1.0), rate.max(1.0));
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let (unclaimed_bytes, claimed_bytes) =
+            ((unclaimed as u64 * segment_size) as f64, (self.claimed.len() as u64 * segment_size) as f64);
+        // Where in its claim the victim is nobody knows: in the middle.
+        let bytes = (unclaimed_bytes + claimed_bytes / 2.0 - first_byte * victim) * thief / (victim + thief);
+        let share = (bytes / unclaimed_bytes).clamp(0.0, 1.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share between 0 and 1 of a count"
+        )]
+        let segments = (share * unclaimed as f64).round() as usize;
+        segments.clamp(1, unclaimed)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
-
-    const TERMS: StealTerms = StealTerms { least_seconds: 0.0, segment_size: 1 };
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Lease(WorkerId),
-        Steal(WorkerId),
-        Claim(WorkerId, usize),
-        Fail(WorkerId),
-        Lose(usize),
-    }
-
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let worker = 0..5_usize;
-        let step = prop_oneof![
-            worker.clone().prop_map(Step::Lease),
-            worker.clone().prop_map(Step::Steal),
-            (worker.clone(), 1..9_usize).prop_map(|(worker, most)| Step::Claim(worker, most)),
-            (worker.clone(), 1..9_usize).prop_map(|(worker, most)| Step::Claim(worker, most)),
-            worker.prop_map(Step::Fail),
-            any::<usize>().prop_map(Step::Lose),
-        ];
-        prop::collection::vec(step, 1..400)
-    }
-
-    /// The model: a set of landed segments, and what each worker may write. Whatever happens, no segment is
-    /// two workers', none is lost, and in the end all have landed.
-    struct Model {
-        scheduler: Scheduler,
-        landed: BTreeSet<usize>,
-        writing: BTreeMap<WorkerId, Range<usize>>,
-        busy: BTreeSet<WorkerId>,
-    }
-
-    impl Model {
-        fn land(&mut self, worker: WorkerId) {
-            for index in self.writing.remove(&worker).into_iter().flatten() {
-                assert!(self.landed.insert(index), "segment {index} landed twice");
-            }
-        }
-
-        fn claim(&mut self, worker: WorkerId, most: usize) {
-            self.land(worker);
-            match self.scheduler.claim(worker, most) {
-                Some(Claim { segments, lease_end }) => {
-                    assert!(!segments.is_empty() && segments.len() <= most && segments.end <= lease_end);
-                    let overlaps =
-                        |other: &Range<usize>| segments.start < other.end && other.start < segments.end;
-                    assert!(!self.writing.values().any(overlaps), "{segments:?} is being written");
-                    assert!(segments.clone().all(|index| !self.landed.contains(&index)));
-                    self.writing.insert(worker, segments);
-                }
-                None => {
-                    self.busy.remove(&worker);
-                }
-            }
-        }
-
-        fn step(&mut self, step: &Step, count: usize) {
-            match *step {
-                Step::Lease(worker) if !self.busy.contains(&worker) => {
-                    self.scheduler.lease(worker, 5).is_some().then(|| self.busy.insert(worker));
-                }
-                Step::Steal(worker) if !self.busy.contains(&worker) => {
-                    self.scheduler.steal(worker, TERMS, |_| 1.0).is_some().then(|| self.busy.insert(worker));
-                }
-                Step::Claim(worker, most) if self.busy.contains(&worker) => self.claim(worker, most),
-                Step::Fail(worker) if self.busy.remove(&worker) => {
-                    // Half of what it was writing had landed.
-                    let writing = self.writing.remove(&worker).unwrap_or(0..0);
-                    self.landed.extend(writing.start..writing.start + writing.len() / 2);
-                    self.scheduler.release(worker, |index| self.landed.contains(&index));
-                }
-                Step::Lose(index) if self.landed.remove(&(index % count)) => {
-                    self.scheduler.put_back(index % count..index % count + 1);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_segment_is_fetched_and_none_is_two_workers(missing in prop::collection::vec(any::<bool>(), 1..200), steps in steps(), least in 1..4_usize) {
-            let count = missing.len();
-            let mut bitmap = crate::bitmap::Bitmap::new(count);
-            (0..count).filter(|index| !missing[*index]).for_each(|index| bitmap.set(index));
-            let mut model = Model {
-                scheduler: Scheduler::new(bitmap.clear_runs(), least),
-                landed: bitmap.ones().collect(),
-                writing: BTreeMap::new(),
-                busy: BTreeSet::new(),
-            };
-            steps.iter().for_each(|step| model.step(step, count));
-            // Then everyone finishes what there is.
-            while model.landed.len() < count {
-                let before = (model.landed.len(), model.writing.len(), model.busy.len());
-                for worker in 0..5 {
-                    model.step(&Step::Lease(worker), count);
-                    model.step(&Step::Claim(worker, 7), count);
-                }
-                prop_assert_ne!(before, (model.landed.len(), model.writing.len(), model.busy.len()), "stuck");
-            }
-        }
-    }
-
-    fn all_leases(mut scheduler: Scheduler, jobs: usize) -> Vec<Range<usize>> {
-        let mut spans = Vec::new();
-        while let Some(span) = scheduler.lease(0, jobs) {
-            while scheduler.claim(0, usize::MAX).is_some() {}
-            spans.push(span);
-        }
-        spans
-    }
-
-    #[test]
-    fn a_gibibyte_with_eight_jobs_takes_under_a_hundred_requests() {
-        let spans = all_leases(Scheduler::new(std::iter::once(0..4096), 8), 8);
-        assert!(spans.len() < 90, "{}", spans.len());
-        assert_eq!(spans[0].len(), 256);
-        assert!(spans.windows(2).all(|pair| pair[0].len() >= pair[1].len()), "ever shorter");
-    }
-
-    #[test]
-    fn a_span_never_crosses_what_is_complete() {
-        assert_eq!(all_leases(Scheduler::new([0..3, 10..12], 8), 1), [0..3, 10..12]);
-    }
-
-    #[test]
-    fn the_far_half_of_the_slowest_lease_is_taken() {
-        let mut scheduler = Scheduler::new(std::iter::once(0..20), 10);
-        assert_eq!(scheduler.lease(0, 1), Some(0..10));
-        assert_eq!(scheduler.lease(1, 1), Some(10..20));
-        assert_eq!(scheduler.claim(1, 1).unwrap().segments, 10..11);
-        let rate = |worker| if worker == 1 { 1.0 } else { 100.0 };
-        assert_eq!(scheduler.steal(2, TERMS, rate), Some(15..20));
-        assert_eq!(scheduler.claim(1, 99), Some(Claim { segments: 11..15, lease_end: 15 }));
-        assert_eq!(scheduler.claim(1, 1), None, "the victim stops at the new end");
-    }
-
-    #[test]
-    fn what_is_claimed_or_nearly_done_is_not_worth_stealing() {
-        let mut scheduler = Scheduler::new(std::iter::once(0..10), 10);
-        scheduler.lease(0, 1);
-        let terms = StealTerms { least_seconds: 1.0, segment_size: 100 };
-        assert_eq!(scheduler.steal(1, terms, |_| 1000.0), None, "done in a second");
-        assert_eq!(scheduler.clone().steal(1, terms, |_| 0.0), Some(5..10), "stands still");
-        scheduler.claim(0, 10);
-        assert_eq!(scheduler.steal(1, terms, |_| 0.0), None, "all claimed");
-    }
-
-    #[test]
-    fn a_lease_is_as_long_as_what_is_left_of_it_takes_at_its_holders_rate() {
-        let mut scheduler = Scheduler::new(std::iter::once(0..10), 10);
-        scheduler.lease(0, 1);
-        scheduler.claim(0, 4);
-        assert_eq!(scheduler.leased(), 1);
-        // Six segments of 100 bytes at 100 bytes/s.
-        let terms = |least_seconds| StealTerms { least_seconds, segment_size: 100 };
-        assert_eq!(scheduler.clone().steal(1, terms(6.0), |_| 100.0), None);
-        assert_eq!(scheduler.steal(1, terms(5.9), |_| 100.0), Some(7..10));
-        assert_eq!(scheduler.leased(), 2);
-        scheduler.release(0, |_| false);
-        scheduler.release(1, |_| false);
-        assert_eq!(scheduler.leased(), 0);
-    }
-
-    #[test]
-    fn what_is_put_back_joins_its_neighbours() {
-        let mut scheduler = Scheduler::new([0..2, 3..5], 9);
-        scheduler.put_back(2..3);
-        assert_eq!(scheduler.lease(0, 1), Some(0..5));
-    }
-}
+#[path = "scheduler_tests.rs"]
+mod tests;

@@ -70,7 +70,7 @@ fn a_worker_keeps_its_connection_for_all_its_spans() {
         let given_up = stolen_from(&server.log());
         // One that comes back a moment after it is asked for has been replaced meanwhile.
         let most = jobs + 1 + u64::try_from(given_up).unwrap();
-        assert!(server.requests() > 3, "{}", server.requests());
+        assert!(server.requests() > usize::try_from(jobs).unwrap(), "{}", server.requests());
         assert!(server.connections() <= most, "{} connections, {given_up} given up", server.connections());
     }
 }
@@ -157,7 +157,7 @@ fn h35_every_length_arrives() {
 #[test]
 fn segments_are_as_large_as_asked_and_by_default_by_length() {
     let server = serve(Resource::new(SMALL));
-    for (option, size) in [(vec![], 256 * KIB), (vec!["-s", "1M"], MIB), (vec!["-s", "64KiB"], SEGMENT)] {
+    for (option, size) in [(vec![], SEGMENT), (vec!["-s", "1M"], MIB), (vec!["-s", "256KiB"], 256 * KIB)] {
         let url = server.url("/f");
         let start =
             TestEnv::new(&[SMALL]).run(&[&option[..], &["--json", &url]].concat()).expect(0).event("start");

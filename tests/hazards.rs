@@ -76,7 +76,7 @@ fn h68_the_wall_clock_is_read_for_people_and_nowhere_else() {
     sources(&root("src"), &mut files);
     let reads = |file: &PathBuf| fs::read_to_string(file).expect("a source").contains("SystemTime::now");
     let reading: Vec<_> = files.into_iter().filter(reads).map(|file| place(&file)).collect();
-    // The age that `status` shows, when it began, a scenario's own clock, and the clock of a file's own tests.
+    // The age that `status` shows, when it began, how long a host is remembered, and a scenario's own clock.
     let known = [
         "src/cli/commands.rs",
         "src/download/files.rs",

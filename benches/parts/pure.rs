@@ -9,7 +9,7 @@ use crate::bitmap::Bitmap;
 use crate::digest::SegmentCrc;
 use crate::ledger::Ledger;
 use crate::range::Segments;
-use crate::scheduler::{Scheduler, StealTerms};
+use crate::scheduler::{Pace, Scheduler, StealTerms};
 
 const SIZES: [usize; 2] = [8 << 10, 1 << 20];
 
@@ -82,14 +82,20 @@ fn ledger(criterion: &mut Criterion) {
     group.finish();
 }
 
-const TERMS: StealTerms = StealTerms { least_seconds: 0.0, segment_size: 1 << 18 };
+/// Nobody has shown anything yet.
+fn pace(jobs: usize) -> Pace {
+    Pace { own: None, all: 0.0, jobs, first_byte: 0.0, segment_size: 1 << 18 }
+}
+
+const TERMS: StealTerms =
+    StealTerms { least_seconds: 0.0, first_byte: 0.0, rate: 1.0, segment_size: 1 << 18 };
 
 /// Works everything off: leases, claims of four segments, and steals at the end, from those that have begun.
 fn work_off(mut scheduler: Scheduler, jobs: usize) -> usize {
     let mut begun = vec![false; jobs];
     let mut steps = 0;
     for worker in 0..jobs {
-        scheduler.lease(worker, jobs);
+        scheduler.lease(worker, pace(jobs));
     }
     while scheduler.leased() > 0 {
         for worker in 0..jobs {
@@ -97,7 +103,7 @@ fn work_off(mut scheduler: Scheduler, jobs: usize) -> usize {
             begun[worker] = scheduler.claim(worker, 4).is_some();
             if !begun[worker] {
                 let rate = |other: usize| if begun[other] { 1e6 } else { f64::INFINITY };
-                let span = scheduler.lease(worker, jobs);
+                let span = scheduler.lease(worker, pace(jobs));
                 black_box(span.or_else(|| scheduler.steal(worker, TERMS, rate)));
             }
         }
@@ -127,7 +133,7 @@ fn scheduler(criterion: &mut Criterion) {
         let mut scheduler = scheduler;
         group.bench_function(BenchmarkId::new("lease_release", name), |b| {
             b.iter(|| {
-                let span = scheduler.lease(0, 256);
+                let span = scheduler.lease(0, pace(256));
                 scheduler.release(0, |_| false);
                 span
             });

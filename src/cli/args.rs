@@ -11,7 +11,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use haul::Part;
 
-use super::values;
+use super::values::{self, Jobs};
 
 const AFTER_HELP: &str = "\
 Sizes: bytes, or a number with K, M, G, T (KiB, MiB...), powers of 1024.
@@ -105,10 +105,10 @@ pub(crate) struct TargetArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Fetching")]
 pub(crate) struct FetchArgs {
-    /// Requests at once, 1 to 256
-    #[arg(short, long, value_name = "N", default_value = "8", value_parser = values::jobs)]
-    pub(crate) jobs: usize,
-    /// Unit of the checkpoint, a power of two from 64K to 1G [default: by the object's size, 256K to 64M]
+    /// Requests at once: 1 to 256, or auto: as many as pay, up to 64
+    #[arg(short, long, value_name = "N|auto", default_value = "auto", value_parser = values::jobs)]
+    pub(crate) jobs: Jobs,
+    /// Unit of the checkpoint, a power of two from 64K to 1G [default: by the object's size, 64K to 64M]
     #[arg(short, long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) segment_size: Option<u64>,
     /// Only these bytes, counted from 0: A-B (both included), A- (to the end), -N (the last N)
@@ -245,7 +245,7 @@ pub(crate) struct TuneArgs {
 #[command(next_help_heading = "Measuring")]
 pub(crate) struct MeasuringArgs {
     /// Numbers of requests at once to try, each 1 to 256
-    #[arg(short, long, value_name = "N,N...", default_value = "1,2,4,8,16,32", value_delimiter = ',', value_parser = values::jobs)]
+    #[arg(short, long, value_name = "N,N...", default_value = "1,2,4,8,16,32", value_delimiter = ',', value_parser = values::number_of_jobs)]
     pub(crate) jobs: Vec<usize>,
     /// Time for each of them; the first third does not count
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = values::timeout)]
@@ -302,7 +302,7 @@ mod tests {
         let DownloadArgs { target, fetch, request, resume, feedback, .. } =
             parse("haul http://h/x").unwrap().download;
         assert_eq!((target.output, target.dir, target.max_size), (None, PathBuf::from("."), None));
-        assert_eq!((fetch.jobs, fetch.segment_size, fetch.range), (8, None, None));
+        assert_eq!((fetch.jobs, fetch.segment_size, fetch.range), (Jobs::Auto, None, None));
         assert_eq!(request.connect_timeout, Duration::from_secs(10));
         assert_eq!(request.timeout, Duration::from_secs(15));
         assert_eq!(request.retries, 5);
@@ -338,7 +338,7 @@ mod tests {
         for line in [
             "haul",
             "haul -o - http://h/x",
-            "haul --jobs auto http://h/x",
+            "haul --jobs some http://h/x",
             "haul --force --skip-existing http://h/x",
             "haul -q -v http://h/x",
             "haul --timeout 0 http://h/x",

@@ -210,8 +210,8 @@ mod tests {
                 "invalid value 'x' for '--on-change <WHAT>' [possible values: restart, fail]; see haul --help",
             ),
             (
-                "haul -j auto http://h/x",
-                "invalid value 'auto' for '--jobs <N>': auto is not there yet; give a number from 1 to 256; see haul --help",
+                "haul -j some http://h/x",
+                "invalid value 'some' for '--jobs <N|auto>': give a number from 1 to 256, or auto; see haul --help",
             ),
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();

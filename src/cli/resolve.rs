@@ -14,6 +14,7 @@ use haul::{Download, DownloadBuilder, Durability, Existing, OnChange};
 use super::args::{self, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RequestArgs, Secret, TargetArgs};
 use super::exit::Failure;
 use super::headers::{BadLine, header, header_lines};
+use super::values::Jobs;
 
 /// What a download command does, with nothing left to decide.
 #[derive(Debug)]
@@ -113,7 +114,6 @@ fn builder(url: &Secret, headers: &[(String, String)], arguments: &DownloadArgs)
     let DownloadArgs { target, fetch, request, resume, .. } = arguments;
     let mut builder = with_request(Download::builder(&url.0), headers, request)
         .dir(&target.dir)
-        .jobs(fetch.jobs)
         .existing(existing(target))
         .durability(if resume.no_sync { Durability::Kill } else { Durability::PowerCut })
         .on_change(match resume.on_change {
@@ -124,6 +124,10 @@ fn builder(url: &Secret, headers: &[(String, String)], arguments: &DownloadArgs)
         Some(path) if is_null(path) => builder.discard(),
         Some(path) => builder.output(path),
         None => builder,
+    };
+    builder = match fetch.jobs {
+        Jobs::Auto => builder.auto_jobs(),
+        Jobs::Fixed(jobs) => builder.jobs(jobs),
     };
     if let Some(bytes) = fetch.segment_size {
         builder = builder.segment_size(bytes);

@@ -70,12 +70,25 @@ pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// How many requests at once. Which numbers make sense is the library's to say.
-pub(crate) fn jobs(text: &str) -> Result<usize, String> {
+/// How many requests run at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Jobs {
+    /// As many as pay.
+    Auto,
+    Fixed(usize),
+}
+
+/// `auto`, or a number; whether that will do is the library's to say.
+pub(crate) fn jobs(text: &str) -> Result<Jobs, String> {
     match text {
-        "auto" => Err("auto is not there yet; give a number from 1 to 256".into()),
-        number => number.parse().map_err(|_| "give a number from 1 to 256".into()),
+        "auto" => Ok(Jobs::Auto),
+        number => number.parse().map(Jobs::Fixed).map_err(|_| "give a number from 1 to 256, or auto".into()),
     }
+}
+
+/// A number of requests at once.
+pub(crate) fn number_of_jobs(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "give a number from 1 to 256".into())
 }
 
 /// A target file.
@@ -215,9 +228,9 @@ mod tests {
 
     #[test]
     fn what_comes_later_says_so() {
-        assert!(jobs("auto").unwrap_err().contains("not there yet"));
-        assert!(jobs("many").unwrap_err().contains("1 to 256"));
-        assert_eq!(jobs("16"), Ok(16));
+        assert_eq!((jobs("auto"), jobs("16")), (Ok(Jobs::Auto), Ok(Jobs::Fixed(16))));
+        assert!(jobs("many").unwrap_err().contains("1 to 256, or auto"));
+        assert!(number_of_jobs("auto").unwrap_err().contains("1 to 256"));
         assert!(output("-".into()).unwrap_err().contains("not there yet"));
         assert_eq!(output("./-".into()), Ok("./-".into()));
     }

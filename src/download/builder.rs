@@ -19,6 +19,9 @@ use crate::store::medium::Disk;
 use crate::store::medium::Durability;
 use crate::url::SafeUrl;
 
+/// More requests at once than this pay nowhere, unless the user says so.
+const MOST_TUNED: usize = 64;
+
 /// Describes a [`Download`]. Every method has the default of the command's option of that name.
 ///
 /// ```
@@ -58,7 +61,7 @@ impl DownloadBuilder {
             head_url: None,
             output: Output::Proposed,
             dir: PathBuf::from("."),
-            jobs: 8,
+            jobs: MOST_TUNED,
             segment_size: None,
             headers: HeaderMap::new(),
             part: Part::From(0),
@@ -73,6 +76,7 @@ impl DownloadBuilder {
             ignore_checkpoint: false,
             allow_unvalidated: false,
             checksums: Vec::new(),
+            tuned: true,
             tuning: Tuning::default(),
             hosts: None,
             disk: Arc::new(SystemDisk),
@@ -114,19 +118,31 @@ impl DownloadBuilder {
         self
     }
 
-    /// How many ranges are fetched at once, 1 to 256.
+    /// How many ranges are fetched at once, 1 to 256. By default [as many as pay](Self::auto_jobs).
     ///
     /// ```
     /// let download = haul::Download::builder("https://example.org/x").jobs(16).build()?;
     /// # Ok::<(), haul::Error>(())
     /// ```
     pub fn jobs(mut self, jobs: usize) -> Self {
-        self.request.jobs = jobs;
+        (self.request.jobs, self.request.tuned) = (jobs, false);
+        self
+    }
+
+    /// As many ranges are fetched at once as pay, up to 64: found out while the download runs, by its goodput.
+    /// [`remember_hosts`](Self::remember_hosts) makes the next download from the same host begin with what was found.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").auto_jobs().build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    pub fn auto_jobs(mut self) -> Self {
+        (self.request.jobs, self.request.tuned) = (MOST_TUNED, true);
         self
     }
 
     /// The unit of the checkpoint in bytes: a power of two from 64 KiB to 1 GiB. By default it follows from the
-    /// length, 256 KiB to 64 MiB. A resumed download keeps the one it began with.
+    /// length, 64 KiB to 64 MiB. A resumed download keeps the one it began with.
     ///
     /// ```
     /// let download = haul::Download::builder("https://example.org/x").segment_size(1 << 20).build()?;

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -13,24 +12,28 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::blocking::blocking;
 use super::committer::{Committer, LastCommit, Trouble};
 use super::control::Control;
 use super::failures::{Failure, Failures};
 use super::files::Files;
+use super::gauge::Gauge;
 use super::progress::{Phase, Rate};
+use super::redial::{Line, Look, RedialTerms, Redialer};
 use super::reporter::Reporter;
 use super::request::Request;
-use super::throttle::Throttle;
+use super::throttle::{Running, Throttle};
 use super::verify::{Judged, verify};
 use super::worker::{Message, Shared, Span, Worker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Traffic;
 use crate::http::fetch::{Body, Fetcher};
 use crate::http::retry::{Fault, Stage, Verdict, verdict};
-use crate::scheduler::{Scheduler, StealTerms, WorkerId};
+use crate::scheduler::{Pace, Scheduler, StealTerms, WorkerId};
+use crate::tuner::Tuner;
 
-/// How long the past counts in a worker's rate.
-const RATE_MEMORY: Duration = Duration::from_secs(1);
+/// How long the past counts in a worker's rate, at least and at the most: bytes come in bursts, a round trip apart.
+const RATE_MEMORY: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 /// A signal's last commit may take this long to reach the disk; the process has promised to end within 2 s.
 const LAST_COMMIT: Duration = Duration::from_millis(1500);
 
@@ -54,6 +57,8 @@ pub(crate) struct Job<'a> {
     pub(crate) control: &'a Control,
     pub(crate) traffic: &'a Arc<Traffic>,
     pub(crate) fetcher: Fetcher,
+    /// Says how many jobs pay; `None` where the user said how many there are.
+    pub(crate) tuner: Option<Tuner>,
     /// The probe's answer, for the first missing segments.
     pub(crate) first: Option<Body>,
 }
@@ -79,6 +84,7 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
         }
     }
     coordinator.report_progress();
+    coordinator.remember().await;
     let Some(committer) = coordinator.committer.take() else { return turn };
     committer.publish(coordinator.files.snapshot());
     let last = match &turn {
@@ -104,12 +110,18 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
 }
 
 /// What is known of a worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seen {
-    meter: Arc<AtomicU64>,
+    gauge: Arc<Gauge>,
     rate: Rate,
     /// When its request began.
-    since: Option<Instant>,
+    since: Instant,
+}
+
+impl Seen {
+    fn new() -> Self {
+        Self { gauge: Arc::new(Gauge::new()), rate: Rate::default(), since: Instant::now() }
+    }
 }
 
 struct Coordinator<'a> {
@@ -130,13 +142,15 @@ struct Coordinator<'a> {
     outbox: mpsc::Sender<Message>,
     failures: Failures,
     throttle: Throttle,
+    redialer: Redialer,
     /// There is something new to commit.
     dirty: bool,
+    began: Instant,
     ticked: Instant,
 }
 
 impl<'a> Coordinator<'a> {
-    fn new(job: Job<'a>, files: &'a mut Files) -> Self {
+    fn new(mut job: Job<'a>, files: &'a mut Files) -> Self {
         let segments = files.ledger.segments();
         let shared = Arc::new(Shared {
             fetcher: job.fetcher.clone(),
@@ -146,6 +160,7 @@ impl<'a> Coordinator<'a> {
             control: job.control.clone(),
         });
         let least_span = usize::try_from(job.request.tuning.least_span / segments.size()).unwrap_or(1);
+        let redial_terms = RedialTerms { silence: job.request.tuning.silence, jobs: job.request.jobs };
         let (outbox, inbox) = mpsc::channel(4 * job.request.jobs);
         let (committer, troubles) = match files.checkpoint.take() {
             Some(file) => {
@@ -161,7 +176,10 @@ impl<'a> Coordinator<'a> {
         };
         Self {
             scheduler: Scheduler::new(files.ledger.complete().clear_runs(), least_span),
-            throttle: Throttle::new(job.request.jobs, job.request.tuning.throttle_memory, Instant::now()),
+            throttle: match job.tuner.take() {
+                Some(tuner) => Throttle::tuned(tuner, Instant::now()),
+                None => Throttle::fixed(job.request.jobs, job.request.tuning.throttle_memory, Instant::now()),
+            },
             job,
             files,
             shared,
@@ -174,7 +192,9 @@ impl<'a> Coordinator<'a> {
             inbox,
             outbox,
             failures: Failures::default(),
+            redialer: Redialer::new(redial_terms),
             dirty: false,
+            began: Instant::now(),
             ticked: Instant::now(),
         }
     }
@@ -203,9 +223,9 @@ impl<'a> Coordinator<'a> {
     }
 
     fn hire(&mut self, worker: WorkerId) {
-        let seen = self.seen.entry(worker).or_default();
-        let (meter, outbox) = (Arc::clone(&seen.meter), self.outbox.clone());
-        let hired = Worker::new(worker, Arc::clone(&self.shared), outbox, meter);
+        let seen = self.seen.entry(worker).or_insert_with(Seen::new);
+        let (gauge, outbox) = (Arc::clone(&seen.gauge), self.outbox.clone());
+        let hired = Worker::new(worker, Arc::clone(&self.shared), outbox, gauge);
         let task = self.workers.spawn(hired.run());
         self.tasks.insert(task.id(), worker);
     }
@@ -246,7 +266,6 @@ impl<'a> Coordinator<'a> {
         } else {
             self.files.refute(index);
             self.scheduler.put_back(index..index + 1);
-            self.files.resumed -= self.files.ledger.segments().range(index).len();
             let message = format!("segment {index} is not what it was written as and is fetched again");
             self.job.reporter.note(message);
             self.dispatch();
@@ -269,7 +288,7 @@ impl<'a> Coordinator<'a> {
             Verdict::Retry => wait_after(None)?,
             Verdict::Throttle(asked) => {
                 let wait = wait_after(asked)?;
-                self.throttle.back_off(wait, Instant::now());
+                self.throttle.back_off(wait, self.running(), Instant::now());
                 wait
             }
             Verdict::Probe => return Ok(Some(Turn::Look(fault))),
@@ -277,8 +296,7 @@ impl<'a> Coordinator<'a> {
             Verdict::Stop(kind) => return Err(self.gave_up(kind, &fault)),
         };
         if fault == Fault::Drip {
-            // The link may be too thin for so many.
-            self.throttle.give_one_up(Instant::now());
+            self.throttle.make_do_with_one_fewer(Instant::now());
         }
         if before >= self.job.request.retries {
             // The server may take others and not this one: it wants fewer connections (H47).
@@ -351,27 +369,93 @@ impl<'a> Coordinator<'a> {
         if probed {
             return self.scheduler.lease_up_to(worker, segments.covering(tuning.first_span)).is_some();
         }
-        let least_seconds = tuning.least_steal.as_secs_f64();
-        let terms = StealTerms { least_seconds, segment_size: segments.size() };
+        let first_byte = self.first_byte();
+        let worth = tuning.least_steal.max(4 * first_byte);
+        let rates = self.seen.values().filter_map(|seen| seen.rate.per_second());
+        let terms = StealTerms {
+            least_seconds: worth.as_secs_f64(),
+            first_byte: first_byte.as_secs_f64(),
+            rate: median(rates.collect()),
+            segment_size: segments.size(),
+        };
         // One that has just begun has shown nothing yet: nothing is taken from it.
         let rate = |worker: WorkerId| {
-            let seen = self
-                .seen
-                .get(&worker)
-                .filter(|seen| seen.since.is_some_and(|since| since.elapsed() > tuning.steal_age));
+            let seen = self.seen.get(&worker).filter(|seen| seen.since.elapsed() > worth);
             seen.and_then(|seen| seen.rate.per_second()).unwrap_or(f64::INFINITY)
         };
-        self.scheduler
-            .lease(worker, self.job.request.jobs)
-            .or_else(|| self.scheduler.steal(worker, terms, rate))
-            .is_some()
+        let pace = Pace {
+            own: self.seen.get(&worker).and_then(|seen| seen.rate.per_second()).filter(|rate| *rate > 0.0),
+            all: self
+                .scheduler
+                .left()
+                .map(|(worker, _)| worker)
+                .chain([worker])
+                .filter_map(|worker| self.seen.get(&worker)?.rate.per_second())
+                .sum(),
+            // Where their number is looked for it may double soon.
+            jobs: self.job.request.jobs.min(2 * self.throttle.limit()),
+            first_byte: first_byte.as_secs_f64(),
+            segment_size: segments.size(),
+        };
+        self.scheduler.lease(worker, pace).or_else(|| self.scheduler.steal(worker, terms, rate)).is_some()
+    }
+
+    /// How long a request takes to its first byte, as far as known.
+    fn first_byte(&self) -> Duration {
+        self.job.traffic.first_byte().unwrap_or_default()
     }
 
     /// A worker that begins anew has no rate yet.
     fn begin_anew(&mut self, worker: WorkerId) {
-        let seen = self.seen.entry(worker).or_default();
-        seen.rate = Rate::starting_at(seen.meter.load(Ordering::Relaxed));
-        seen.since = Some(Instant::now());
+        let seen = self.seen.entry(worker).or_insert_with(Seen::new);
+        seen.rate = Rate::starting_at(seen.gauge.received());
+        seen.since = Instant::now();
+    }
+
+    fn running(&self) -> Running {
+        let delivers = |worker: &WorkerId| self.seen[worker].gauge.is_delivering();
+        let under_way: Vec<_> = self.scheduler.left().map(|(worker, _)| worker).collect();
+        Running {
+            under_way: under_way.len(),
+            delivering: under_way.iter().filter(|worker| delivers(worker)).count(),
+        }
+    }
+
+    /// Keeps in mind what the host took. Whether that can be written is of no matter.
+    async fn remember(&self) {
+        let request = self.job.request;
+        if let (Some(hosts), Some(learned)) = (request.hosts.clone(), self.throttle.learned()) {
+            let host = request.url.origin().to_string();
+            let _ = blocking(move || hosts.learn(&host, learned)).await;
+        }
+    }
+
+    /// Calls off the requests that other connections will do better at.
+    fn redial(&mut self, now: Instant) {
+        let size = self.files.ledger.segments().size();
+        let line = |(worker, left): (WorkerId, usize)| {
+            let seen = &self.seen[&worker];
+            Line {
+                worker,
+                silent: seen.gauge.silent(),
+                answered: seen.gauge.is_delivering(),
+                age: now - seen.since,
+                rate: seen.rate.per_second(),
+                left: left as u64 * size,
+            }
+        };
+        let lines: Vec<_> = self.scheduler.left().map(line).collect();
+        let called_off = self.redialer.judge(Look {
+            now: now - self.began,
+            received: self.seen.values().map(|seen| seen.gauge.received()).sum(),
+            first_byte: self.first_byte(),
+            ending: !self.idle.is_empty() && self.throttle.limit() > lines.len(),
+            lines: &lines,
+        });
+        for worker in called_off {
+            self.seen[&worker].gauge.call_off();
+            self.begin_anew(worker);
+        }
     }
 
     fn on_tick(&mut self) -> Result<()> {
@@ -379,11 +463,16 @@ impl<'a> Coordinator<'a> {
         let now = Instant::now();
         let elapsed = now - self.ticked;
         self.ticked = now;
+        let [least, most] = RATE_MEMORY;
+        let memory = (4 * self.first_byte()).clamp(least, most);
         for seen in self.seen.values_mut() {
-            seen.rate.update(seen.meter.load(Ordering::Relaxed), elapsed, RATE_MEMORY);
+            seen.rate.update(seen.gauge.received(), elapsed, memory);
         }
-        self.throttle.recover(now);
+        let received = self.seen.values().map(|seen| seen.gauge.received()).sum();
+        let remaining = self.files.identity.extent().len() - self.files.ledger.bytes();
+        self.throttle.observe(now, received, remaining, self.running());
         self.dispatch();
+        self.redial(now);
         if let Some(committer) = self.committer.as_ref().filter(|_| std::mem::take(&mut self.dirty)) {
             committer.publish(self.files.snapshot());
         }
@@ -411,6 +500,12 @@ impl<'a> Coordinator<'a> {
             }
         }
     }
+}
+
+/// 0 of nothing.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]

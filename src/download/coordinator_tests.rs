@@ -1,7 +1,7 @@
 //! A transfer whose medium panics, waits, or cancels, at a moment that the test chose.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Condvar, LazyLock, Mutex};
 
 use tokio::runtime::{Builder, Runtime};
@@ -244,7 +244,7 @@ fn job<'a>(
         send_pin: true,
     };
     let fetcher = Fetcher::new(client.clone(), pinned);
-    Job { request, reporter, control, traffic: client.traffic(), fetcher, first: None }
+    Job { request, reporter, control, traffic: client.traffic(), fetcher, tuner: None, first: None }
 }
 
 /// Panics when this byte is touched, as often as is left.

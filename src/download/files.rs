@@ -111,9 +111,16 @@ impl Files {
 
     /// A claim was read back and is false.
     pub(crate) fn refute(&mut self, index: usize) {
-        self.ledger.lose(index);
+        self.lose(index);
         self.refuted.set(index);
-        self.inherited.clear(index);
+    }
+
+    fn lose(&mut self, index: usize) {
+        self.ledger.lose(index);
+        if self.inherited.get(index) {
+            self.inherited.clear(index);
+            self.resumed -= self.ledger.segments().range(index).len();
+        }
     }
 
     /// The segments that are on the disk for certain, as far as the checkpoint knows.
@@ -124,15 +131,9 @@ impl Files {
 
     /// After a failed sync: only what was on the disk before it is complete (H50).
     pub(crate) fn lose_all_but(&mut self, durable: &Bitmap) {
-        let complete: Vec<usize> = self.ledger.complete().ones().collect();
-        let lost = complete.into_iter().filter(|index| !durable.get(*index) || self.refuted.get(*index));
-        for index in lost {
-            self.ledger.lose(index);
-            if self.inherited.get(index) {
-                self.inherited.clear(index);
-                self.resumed -= self.ledger.segments().range(index).len();
-            }
-        }
+        let is_lost = |index: &usize| !durable.get(*index) || self.refuted.get(*index);
+        let lost: Vec<usize> = self.ledger.complete().ones().filter(is_lost).collect();
+        lost.into_iter().for_each(|index| self.lose(index));
     }
 
     /// The same where no committer is at work: the checkpoint follows.

@@ -28,12 +28,20 @@ impl HostsFile {
     }
 
     /// What is known of a host, named as `scheme://name:port`.
-    pub(crate) fn recall(&self, host: &str, now: SystemTime) -> Option<Learned> {
-        self.read().ok()?.recall(host, seconds(now))
+    pub(crate) fn recall(&self, host: &str) -> Option<Learned> {
+        self.recall_at(host, SystemTime::now())
     }
 
     /// Takes note. The error is for those who want to know.
-    pub(crate) fn learn(&self, host: &str, learned: Learned, now: SystemTime) -> io::Result<()> {
+    pub(crate) fn learn(&self, host: &str, learned: Learned) -> io::Result<()> {
+        self.learn_at(host, learned, SystemTime::now())
+    }
+
+    fn recall_at(&self, host: &str, now: SystemTime) -> Option<Learned> {
+        self.read().ok()?.recall(host, seconds(now))
+    }
+
+    fn learn_at(&self, host: &str, learned: Learned, now: SystemTime) -> io::Result<()> {
         let mut hosts = self.read().unwrap_or_default();
         if hosts.learn(host, learned, seconds(now)) { self.replace(&hosts.format(), now) } else { Ok(()) }
     }
@@ -122,9 +130,9 @@ mod tests {
     fn what_was_learned_is_known_next_time_and_only_to_its_user() {
         let (_folder, file, path) = cache();
         let now = SystemTime::now();
-        assert_eq!(file.recall(HOST, now), None);
-        file.learn(HOST, LEARNED, now).unwrap();
-        assert_eq!(HostsFile::new(path.clone()).recall(HOST, now), Some(LEARNED));
+        assert_eq!(file.recall_at(HOST, now), None);
+        file.learn_at(HOST, LEARNED, now).unwrap();
+        assert_eq!(HostsFile::new(path.clone()).recall_at(HOST, now), Some(LEARNED));
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
         assert_eq!(names(path.parent().unwrap()), ["hosts"]);
     }
@@ -134,8 +142,8 @@ mod tests {
         let (folder, file, path) = cache();
         let now = SystemTime::now();
         fs::create_dir_all(&path).unwrap();
-        assert_eq!(file.recall(HOST, now), None);
-        assert!(file.learn(HOST, LEARNED, now).is_err(), "a folder");
+        assert_eq!(file.recall_at(HOST, now), None);
+        assert!(file.learn_at(HOST, LEARNED, now).is_err(), "a folder");
         assert_eq!(names(path.parent().unwrap()), ["hosts"], "nothing is left behind");
         fs::remove_dir(&path).unwrap();
         let pipe = rustix::fs::mknodat(
@@ -146,27 +154,27 @@ mod tests {
             0,
         );
         pipe.unwrap();
-        assert_eq!(file.recall(HOST, now), None, "a pipe");
-        file.learn(HOST, LEARNED, now).unwrap();
-        assert_eq!(file.recall(HOST, now), Some(LEARNED), "a pipe is replaced");
+        assert_eq!(file.recall_at(HOST, now), None, "a pipe");
+        file.learn_at(HOST, LEARNED, now).unwrap();
+        assert_eq!(file.recall_at(HOST, now), Some(LEARNED), "a pipe is replaced");
         File::create(&path).unwrap().set_len(LONGEST + 1).unwrap();
-        assert_eq!(file.recall(HOST, now), None, "a long file");
+        assert_eq!(file.recall_at(HOST, now), None, "a long file");
         let below = HostsFile::new(folder.path().join("cache/haul/hosts/hosts"));
-        assert!(below.learn(HOST, LEARNED, now).is_err(), "no folder to be had");
+        assert!(below.learn_at(HOST, LEARNED, now).is_err(), "no folder to be had");
     }
 
     #[test]
     fn one_that_was_killed_while_it_wrote_is_in_the_way_for_a_minute() {
         let (_folder, file, _) = cache();
         let now = SystemTime::now();
-        file.learn(HOST, LEARNED, now).unwrap();
+        file.learn_at(HOST, LEARNED, now).unwrap();
         let new = file.being_written();
         File::create(&new).unwrap();
         let other = Learned { jobs: 1, ..LEARNED };
-        assert!(file.learn(HOST, other, now).is_err());
-        assert_eq!(file.recall(HOST, now), Some(LEARNED));
-        file.learn(HOST, other, now + 2 * WRITING).unwrap();
-        assert_eq!(file.recall(HOST, now), Some(other));
+        assert!(file.learn_at(HOST, other, now).is_err());
+        assert_eq!(file.recall_at(HOST, now), Some(LEARNED));
+        file.learn_at(HOST, other, now + 2 * WRITING).unwrap();
+        assert_eq!(file.recall_at(HOST, now), Some(other));
         assert!(!new.exists());
     }
 
@@ -174,15 +182,15 @@ mod tests {
     fn many_that_write_at_once_leave_a_whole_file() {
         let (_folder, file, path) = cache();
         let now = SystemTime::now();
-        file.learn(HOST, LEARNED, now).unwrap();
+        file.learn_at(HOST, LEARNED, now).unwrap();
         thread::scope(|scope| {
             for writer in 0..4 {
                 let file = &file;
                 scope.spawn(move || {
                     for port in 1..50 {
                         // Who comes second is not heard.
-                        let _ = file.learn(&format!("http://h{writer}:{port}"), LEARNED, now);
-                        assert_eq!(file.recall(HOST, now), Some(LEARNED));
+                        let _ = file.learn_at(&format!("http://h{writer}:{port}"), LEARNED, now);
+                        assert_eq!(file.recall_at(HOST, now), Some(LEARNED));
                     }
                 });
             }

@@ -14,8 +14,8 @@ mod event;
 mod failures;
 mod files;
 mod finish;
+mod gauge;
 mod handle;
-#[cfg_attr(not(test), expect(dead_code, reason = "no transfer asks it yet"))]
 mod hosts_file;
 mod inspect;
 mod look;
@@ -24,6 +24,7 @@ pub(crate) mod name;
 mod partial;
 mod progress;
 mod proof;
+mod redial;
 mod report;
 mod reporter;
 mod request;

@@ -103,6 +103,8 @@ pub(crate) struct Request {
     pub(crate) ignore_checkpoint: bool,
     pub(crate) allow_unvalidated: bool,
     pub(crate) checksums: Vec<Checksum>,
+    /// `jobs` is only the most: as many as pay.
+    pub(crate) tuned: bool,
     pub(crate) tuning: Tuning,
     /// What is remembered of hosts.
     pub(crate) hosts: Option<HostsFile>,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::blocking::blocking;
@@ -29,8 +30,11 @@ use crate::range::{ByteRange, Part};
 use crate::store::commit::Durable;
 use crate::store::medium::Entry;
 use crate::store::part::Writing;
+use crate::tuner::Learned;
 use crate::url::SafeUrl;
 
+/// So many connections there are at the least where nobody said how many.
+const FEWEST_TUNED: usize = 4;
 /// The most versions of an object that one run runs after.
 const MOST_RESTARTS: u32 = 3;
 
@@ -52,6 +56,8 @@ pub(super) struct Session {
     pub(super) unproven: bool,
     /// If-Match is left out of ranged requests: the URL's signature may not cover it (H23).
     pub(super) unpinned: bool,
+    /// What earlier runs learned of the host.
+    pub(super) known: Option<Learned>,
     began: Instant,
     restarts: u32,
     rewrites: u32,
@@ -77,6 +83,7 @@ pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Repor
         mode: Mode::Ranges,
         unproven: false,
         unpinned: false,
+        known: None,
         began: Instant::now(),
         restarts: 0,
         rewrites: 0,
@@ -95,6 +102,12 @@ impl Session {
         }
         if let Some(url) = self.request.head_url.clone() {
             self.look_at_head(&url).await?;
+        }
+        // While the first answer is awaited, the others' connections are made.
+        let mut spares = JoinSet::new();
+        let count = self.recall().await.saturating_sub(1);
+        if count > 0 {
+            spares.spawn(self.client.clone().prepare(self.url.clone(), count));
         }
         loop {
             let asked = self.first_missing();
@@ -124,6 +137,19 @@ impl Session {
                 return Ok(report);
             }
         }
+    }
+
+    /// How many connections there will be, as far as one can know: as many as the user said, or as many as paid with
+    /// this host before, or as many as pay with any.
+    async fn recall(&mut self) -> usize {
+        if !self.request.tuned {
+            return self.request.jobs;
+        }
+        if let Some(hosts) = self.request.hosts.clone() {
+            let host = self.request.url.origin().to_string();
+            self.known = blocking(move || hosts.recall(&host)).await;
+        }
+        self.known.map_or(FEWEST_TUNED, |known| known.jobs.min(self.request.jobs))
     }
 
     /// Takes the lock where the name is given, or there is a checkpoint under the name that the URL proposes.

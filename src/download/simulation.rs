@@ -282,7 +282,7 @@ pub(super) fn small() -> Tuning {
         first_span: SEGMENT,
         least_span: SEGMENT,
         least_steal: Duration::from_millis(2),
-        steal_age: Duration::from_millis(2),
+        silence: Duration::from_secs(1),
         tick: Duration::from_millis(1),
         backoff: Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(2) },
         soft_interval: Duration::from_millis(1),

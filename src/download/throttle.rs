@@ -4,35 +4,67 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::tuner::{Learned, Sample, Tuner};
+
 /// The origin's say in how much is asked of it.
 #[derive(Debug)]
 pub(crate) struct Throttle {
-    /// What the user allows.
-    jobs: usize,
-    limit: usize,
-    /// When the limit changed last.
-    changed: Instant,
+    jobs: Jobs,
     /// The origin asked to be left alone until then.
     pause: Option<Instant>,
-    /// After this long without a complaint one more request is tried.
-    memory: Duration,
+}
+
+/// How many requests run at once.
+#[derive(Debug)]
+enum Jobs {
+    /// As many as the user allows, and the origin.
+    Fixed {
+        most: usize,
+        limit: usize,
+        /// When the limit changed last.
+        changed: Instant,
+        /// After this long without a complaint one more request is tried.
+        memory: Duration,
+    },
+    /// As many as pay.
+    Tuned { tuner: Box<Tuner>, began: Instant },
+}
+
+/// Requests that run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Running {
+    pub(crate) under_way: usize,
+    /// Those of them whose body has begun to come.
+    pub(crate) delivering: usize,
 }
 
 impl Throttle {
-    pub(crate) fn new(jobs: usize, memory: Duration, now: Instant) -> Self {
-        Self { jobs, limit: jobs, changed: now, pause: None, memory }
+    pub(crate) fn fixed(jobs: usize, memory: Duration, now: Instant) -> Self {
+        Self { jobs: Jobs::Fixed { most: jobs, limit: jobs, changed: now, memory }, pause: None }
+    }
+
+    pub(crate) fn tuned(tuner: Tuner, now: Instant) -> Self {
+        Self { jobs: Jobs::Tuned { tuner: Box::new(tuner), began: now }, pause: None }
     }
 
     /// Requests at once, at the moment.
     pub(crate) fn limit(&self) -> usize {
-        self.limit
+        match &self.jobs {
+            Jobs::Fixed { limit, .. } => *limit,
+            Jobs::Tuned { tuner, .. } => tuner.jobs(),
+        }
     }
 
     /// The origin wants less of us for so long: everyone waits, and fewer go on (H20).
-    pub(crate) fn back_off(&mut self, wait: Duration, now: Instant) {
-        // Of workers that are turned away together, one halves for all.
-        if self.pause_left(now).is_zero() {
-            self.set_limit((self.limit / 2).max(1), now);
+    pub(crate) fn back_off(&mut self, wait: Duration, running: Running, now: Instant) {
+        let alone = self.pause_left(now).is_zero();
+        match &mut self.jobs {
+            // Of workers that are turned away together, one halves for all.
+            Jobs::Fixed { limit, changed, .. } if alone => (*limit, *changed) = ((*limit / 2).max(1), now),
+            Jobs::Fixed { .. } => {}
+            Jobs::Tuned { tuner, began } => {
+                tuner.refused(now - *began, running.under_way, running.delivering);
+            }
         }
         self.pause = self.pause.max(Some(now + wait));
     }
@@ -40,11 +72,18 @@ impl Throttle {
     /// The origin takes some requests and not others: one fewer, unless there is but one (H47). Whether there was
     /// one to give up.
     pub(crate) fn give_one_up(&mut self, now: Instant) -> bool {
-        let spare = self.limit > 1;
-        if spare {
-            self.set_limit(self.limit - 1, now);
+        match &mut self.jobs {
+            Jobs::Fixed { limit, changed, .. } => one_fewer(limit, changed, now),
+            Jobs::Tuned { tuner, began } => tuner.give_one_up(now - *began),
         }
-        spare
+    }
+
+    /// The link may be too thin for so many: one fewer for now.
+    pub(crate) fn make_do_with_one_fewer(&mut self, now: Instant) {
+        match &mut self.jobs {
+            Jobs::Fixed { limit, changed, .. } => one_fewer(limit, changed, now),
+            Jobs::Tuned { tuner, began } => tuner.make_do_with_one_fewer(now - *began),
+        };
     }
 
     /// How long no request may begin.
@@ -52,17 +91,35 @@ impl Throttle {
         self.pause.map_or(Duration::ZERO, |pause| pause.saturating_duration_since(now))
     }
 
-    /// Tries one more when the last complaint is long enough ago.
-    pub(crate) fn recover(&mut self, now: Instant) {
-        if self.limit < self.jobs && now - self.changed > self.memory {
-            self.set_limit(self.limit + 1, now);
+    /// Time goes by: more may be tried when the last complaint is long enough ago, or when more pays.
+    pub(crate) fn observe(&mut self, now: Instant, received: u64, remaining: u64, running: Running) {
+        match &mut self.jobs {
+            Jobs::Fixed { most, limit, changed, memory } if *limit < *most && now - *changed > *memory => {
+                (*limit, *changed) = (*limit + 1, now);
+            }
+            Jobs::Fixed { .. } => {}
+            Jobs::Tuned { tuner, began } => {
+                let delivering = running.delivering;
+                tuner.observe(Sample { now: now - *began, received, remaining, delivering });
+            }
         }
     }
 
-    fn set_limit(&mut self, limit: usize, now: Instant) {
-        self.limit = limit;
-        self.changed = now;
+    /// What is worth remembering of the host.
+    pub(crate) fn learned(&self) -> Option<Learned> {
+        match &self.jobs {
+            Jobs::Fixed { .. } => None,
+            Jobs::Tuned { tuner, .. } => tuner.learned(),
+        }
     }
+}
+
+fn one_fewer(limit: &mut usize, changed: &mut Instant, now: Instant) -> bool {
+    let spare = *limit > 1;
+    if spare {
+        (*limit, *changed) = (*limit - 1, now);
+    }
+    spare
 }
 
 #[cfg(test)]
@@ -73,18 +130,18 @@ mod tests {
 
     fn throttle() -> (Throttle, Instant) {
         let now = Instant::now();
-        (Throttle::new(8, 10 * SECOND, now), now)
+        (Throttle::fixed(8, 10 * SECOND, now), now)
     }
 
     #[test]
     fn h20_workers_that_are_turned_away_together_halve_once() {
         let (mut throttle, now) = throttle();
-        throttle.back_off(3 * SECOND, now);
-        throttle.back_off(2 * SECOND, now + SECOND / 2);
+        throttle.back_off(3 * SECOND, Running::default(), now);
+        throttle.back_off(2 * SECOND, Running::default(), now + SECOND / 2);
         assert_eq!((throttle.limit(), throttle.pause_left(now)), (4, 3 * SECOND));
-        throttle.back_off(SECOND, now + 3 * SECOND);
+        throttle.back_off(SECOND, Running::default(), now + 3 * SECOND);
         assert_eq!((throttle.limit(), throttle.pause_left(now + 4 * SECOND)), (2, Duration::ZERO));
-        (5..9).for_each(|later| throttle.back_off(SECOND, now + later * SECOND));
+        (5..9).for_each(|later| throttle.back_off(SECOND, Running::default(), now + later * SECOND));
         assert_eq!(throttle.limit(), 1);
     }
 
@@ -98,13 +155,13 @@ mod tests {
     #[test]
     fn h20_the_limit_comes_back_one_by_one() {
         let (mut throttle, now) = throttle();
-        throttle.back_off(SECOND, now);
-        throttle.recover(now + 10 * SECOND);
+        throttle.back_off(SECOND, Running::default(), now);
+        throttle.observe(now + 10 * SECOND, 0, 0, Running::default());
         assert_eq!(throttle.limit(), 4);
-        throttle.recover(now + 11 * SECOND);
-        throttle.recover(now + 12 * SECOND);
+        throttle.observe(now + 11 * SECOND, 0, 0, Running::default());
+        throttle.observe(now + 12 * SECOND, 0, 0, Running::default());
         assert_eq!(throttle.limit(), 5);
-        (1..9).for_each(|round| throttle.recover(now + round * 20 * SECOND));
+        (1..9).for_each(|round| throttle.observe(now + round * 20 * SECOND, 0, 0, Running::default()));
         assert_eq!(throttle.limit(), 8, "and no further");
     }
 }

@@ -11,10 +11,11 @@ pub(crate) struct Tuning {
     pub(crate) first_span: u64,
     /// Fewer bytes are not worth a request of their own while there is a choice.
     pub(crate) least_span: u64,
-    /// Nothing is taken from a lease that ends within this time: a request costs round trips.
+    /// Nothing is taken from a lease that ends within this time, or is as young: a request costs round trips, and one
+    /// that has just begun has shown nothing.
     pub(crate) least_steal: Duration,
-    /// Nothing is taken from a lease whose request is younger.
-    pub(crate) steal_age: Duration,
+    /// No byte on any connection for this long is taken for an outage.
+    pub(crate) silence: Duration,
     /// How often the coordinator looks at rates and pauses.
     pub(crate) tick: Duration,
     /// After this long without a throttle one more request is tried.
@@ -37,8 +38,8 @@ impl Default for Tuning {
         Self {
             first_span: 8 << 20,
             least_span: 2 << 20,
-            least_steal: Duration::from_millis(200),
-            steal_age: Duration::from_millis(500),
+            least_steal: Duration::from_millis(120),
+            silence: Duration::from_secs(1),
             tick: Duration::from_millis(50),
             throttle_memory: Duration::from_secs(10),
             backoff: Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(10) },

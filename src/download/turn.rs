@@ -17,6 +17,7 @@ use crate::object::{Object, Validator};
 use crate::plan::{Facts, Mismatch, Plan, StreamReason, plan};
 use crate::range::ByteRange;
 use crate::store::checkpoint::{Checkpoint, Identity};
+use crate::tuner::{Terms, Tuner};
 
 impl Session {
     /// Goes as far as one look at the object allows.
@@ -216,7 +217,8 @@ impl Session {
     }
 
     async fn transfer(&mut self, probe: Probe) -> Result<Turn> {
-        self.announce();
+        let tuner = self.request.tuned.then(|| self.tuner());
+        self.announce(tuner.as_ref().map_or(self.request.jobs, Tuner::jobs));
         let mut files = self.files.take().expect("files are ready");
         let fetcher = self.fetcher(&probe, &files.identity);
         let first = match probe.answer {
@@ -229,6 +231,7 @@ impl Session {
             control: &self.control,
             traffic: self.client.traffic(),
             fetcher: fetcher.clone(),
+            tuner,
             first,
         };
         let turn = transfer(job, &mut files).await;
@@ -243,6 +246,16 @@ impl Session {
             }
             turn => Ok(turn),
         }
+    }
+
+    /// For what is missing, with what the probe showed.
+    fn tuner(&self) -> Tuner {
+        let remaining =
+            self.files.as_ref().map_or(0, |files| files.identity.extent().len() - files.ledger.bytes());
+        // A connection takes a round trip, TLS another, and so does the request.
+        let trips = if self.url.as_url().scheme() == "https" { 3 } else { 2 };
+        let round_trip = self.client.traffic().first_byte().unwrap_or_default() / trips;
+        Tuner::new(Terms { most: self.request.jobs, round_trip, remaining, known: self.known })
     }
 
     /// Fetches the object in one stream.
@@ -272,7 +285,7 @@ impl Session {
         self.replace_files(identity, length.map_or(0, |_| extent.len())).await?;
         self.object = Some(object.clone());
         self.mode = Mode::Stream(reason);
-        self.announce();
+        self.announce(1);
         let (written, object) = self.run_stream(body, object).await?;
         self.object = Some(object);
         if let Some(files) = &mut self.files {
@@ -288,7 +301,7 @@ impl Session {
         self.unless_cancelled(stream.run(body, object)).await
     }
 
-    fn announce(&self) {
+    fn announce(&self, jobs: usize) {
         let (Some(files), Some(object)) = (&self.files, &self.object) else { return };
         let segments = files.ledger.segments();
         let streamed = self.mode != Mode::Ranges;
@@ -298,7 +311,7 @@ impl Session {
             segment_size: if streamed { 0 } else { segments.size() },
             segments: segments.count(),
             resumed: files.resumed,
-            jobs: if streamed { 1 } else { self.request.jobs },
+            jobs,
             validator: self.validator(),
             mode: self.mode.clone(),
             path: self.claimed.as_ref().map(|claimed| claimed.target.path()),

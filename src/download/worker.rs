@@ -6,7 +6,6 @@
 use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -14,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::blocking::blocking;
 use super::control::Control;
+use super::gauge::Gauge;
 use crate::digest::SegmentCrc;
 use crate::error::Error;
 use crate::http::fetch::{Body, Fetcher};
@@ -70,8 +70,7 @@ pub(crate) struct Worker {
     id: WorkerId,
     shared: Arc<Shared>,
     messages: mpsc::Sender<Message>,
-    /// Body bytes received: for the coordinator's estimates.
-    meter: Arc<AtomicU64>,
+    gauge: Arc<Gauge>,
     window_segments: usize,
 }
 
@@ -100,9 +99,9 @@ impl Worker {
         id: WorkerId,
         shared: Arc<Shared>,
         messages: mpsc::Sender<Message>,
-        meter: Arc<AtomicU64>,
+        gauge: Arc<Gauge>,
     ) -> Self {
-        Self { id, shared, messages, meter, window_segments: 1 }
+        Self { id, shared, messages, gauge, window_segments: 1 }
     }
 
     /// Works until the coordinator has gone.
@@ -132,7 +131,7 @@ impl Worker {
             let brought = filling.window.position() - from;
             let fault = match reached {
                 Ok(Reached::LeaseEnd) => return Ok(()),
-                Ok(Reached::Pause) => continue,
+                Ok(Reached::Pause | Reached::CalledOff) => continue,
                 Ok(Reached::BodyEnd) if brought >= LEAST_PROGRESS || filling.window.space() == 0 => continue,
                 // A server may send less than was asked for (H13), but not crumb after crumb.
                 Ok(Reached::BodyEnd) if brought > 0 && !crumbs => {
@@ -153,21 +152,29 @@ impl Worker {
     async fn fetch(&mut self, filling: &mut Filling, ready: Option<Body>) -> Result<Reached, Halt> {
         let end = self.shared.segments.bytes(&(0..filling.lease_end)).end;
         let wanted = ByteRange::new(filling.window.position(), end).offset(self.shared.base);
+        let mut called_off = pin!(self.gauge.begin());
+        let control = self.shared.control.clone();
+        let mut paused = pin!(control.paused());
         // The probe may have had to ask for other bytes than those that are missing.
         let mut body = match ready.filter(|body| body.position() == wanted.start) {
             Some(body) => body,
-            None => self.shared.fetcher.open(wanted).await?,
+            None => tokio::select! {
+                biased;
+                () = &mut called_off => return Ok(Reached::CalledOff),
+                body = self.open(wanted) => body?,
+            },
         };
-        let control = self.shared.control.clone();
-        let mut paused = pin!(control.paused());
         loop {
+            let waiting = self.gauge.wait();
             let chunk = tokio::select! {
                 biased;
                 () = &mut paused => return Ok(Reached::Pause),
+                () = &mut called_off => return Ok(Reached::CalledOff),
                 chunk = body.chunk() => chunk?,
             };
+            drop(waiting);
             let Some(mut bytes) = chunk else { return Ok(Reached::BodyEnd) };
-            self.meter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            self.gauge.add_received(bytes.len());
             while !bytes.is_empty() {
                 if filling.window.space() == 0 && !self.advance(filling).await? {
                     return Ok(Reached::LeaseEnd);
@@ -180,6 +187,11 @@ impl Worker {
                 }
             }
         }
+    }
+
+    async fn open(&self, wanted: ByteRange) -> Result<Body, Fault> {
+        let _waiting = self.gauge.wait();
+        self.shared.fetcher.open(wanted).await
     }
 
     /// From a full window to the next of the lease; `false` at its end.
@@ -221,6 +233,8 @@ enum Reached {
     LeaseEnd,
     BodyEnd,
     Pause,
+    /// Another connection will do better.
+    CalledOff,
 }
 
 /// A window being filled, segment by segment.

@@ -7,10 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::future::join_all;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
-use tokio::time::timeout;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout};
 
+use super::dial::{Spares, Spread};
 use super::headers;
 use super::redirect::{Hops, is_redirect};
 use super::retry::Fault;
@@ -38,6 +42,17 @@ pub(crate) struct Traffic {
     received: AtomicU64,
     open: AtomicUsize,
     throttled: AtomicU64,
+    first_byte: FirstByte,
+}
+
+/// The least time that a request took to the head of its answer, in microseconds.
+#[derive(Debug)]
+struct FirstByte(AtomicU64);
+
+impl Default for FirstByte {
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
 }
 
 impl Traffic {
@@ -59,6 +74,16 @@ impl Traffic {
     /// Answers 429 and 503.
     pub(crate) fn throttled(&self) -> u64 {
         self.throttled.load(Ordering::Relaxed)
+    }
+
+    /// The least time that a request took to the head of its answer; `None` before the first.
+    pub(crate) fn first_byte(&self) -> Option<Duration> {
+        let micros = self.first_byte.0.load(Ordering::Relaxed);
+        (micros != u64::MAX).then(|| Duration::from_micros(micros))
+    }
+
+    fn note_first_byte(&self, took: Duration) {
+        self.first_byte.0.fetch_min(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub(crate) fn add_received(&self, bytes: usize) {
@@ -86,13 +111,18 @@ impl Drop for OpenAnswer {
 /// One user's way to one origin, and to wherever that redirects.
 #[derive(Clone)]
 pub(crate) struct Client {
-    http: reqwest::Client,
+    /// Without trust in anybody: reading the machine's certificates takes longer than many a download.
+    plain: reqwest::Client,
+    /// For https; made when it is needed.
+    secure: Arc<OnceCell<reqwest::Client>>,
     options: ClientOptions,
     /// Whom the custom headers are for (H31).
     origin: Origin,
     /// User and password, and whom they are for.
     login: Option<(Origin, Userinfo)>,
     traffic: Arc<Traffic>,
+    spares: Spares,
+    addresses: Spread,
 }
 
 impl fmt::Debug for Client {
@@ -105,23 +135,21 @@ impl fmt::Debug for Client {
 impl Client {
     /// `url` loses its user and password to the client, which sends them to that origin only.
     pub(crate) fn new(url: &mut SafeUrl, options: ClientOptions) -> Result<Self> {
-        let builder = reqwest::Client::builder();
-        // Unit tests know no TLS, and reading the machine's roots would be most of what they do.
-        #[cfg(test)]
-        let builder = builder.tls_certs_only([]);
-        let builder = builder
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .user_agent(concat!("haul/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(options.connect_timeout)
-            .pool_max_idle_per_host(options.idle_connections);
-        let http = (options.furnish)(builder)
-            .build()
-            .map_err(|error| Error::new(ErrorKind::Local, "cannot set up TLS").caused_by(error))?;
+        let (spares, addresses) = (Spares::default(), Spread::default());
+        let furnished = |secure| options.furnished(secure, &spares, &addresses, |builder| builder);
+        let plain = furnished(false)?;
+        let secure = Arc::new(OnceCell::new_with(is_secure(url).then(|| furnished(true)).transpose()?));
         let login = url.take_userinfo().map(|userinfo| (url.origin(), userinfo));
-        Ok(Self { http, options, origin: url.origin(), login, traffic: Arc::default() })
+        Ok(Self {
+            plain,
+            secure,
+            options,
+            origin: url.origin(),
+            login,
+            traffic: Arc::default(),
+            spares,
+            addresses,
+        })
     }
 
     /// The same for another URL of the object, which may have a user and a password of its own. The custom
@@ -129,6 +157,37 @@ impl Client {
     pub(crate) fn logged_in_at(&self, url: &mut SafeUrl) -> Self {
         let own = url.take_userinfo().map(|userinfo| (url.origin(), userinfo));
         Self { login: own.or_else(|| self.login.clone()), ..self.clone() }
+    }
+
+    /// Connects so often, for the next requests to that origin. What they do not take is closed after a while, and
+    /// what could not be made is nobody's loss. To be given up with the download.
+    pub(crate) async fn prepare(self, url: SafeUrl, connections: usize) {
+        let (this, secure) = (self.clone(), is_secure(&url));
+        // One without a pool: its requests cannot go out on a connection that another one left.
+        let dialler = move || {
+            this.options.furnished(secure, &this.spares, &this.addresses, |own| own.pool_max_idle_per_host(0))
+        };
+        let Ok(Ok(http)) = spawn_blocking(dialler).await else { return };
+        self.spares.connected().await;
+        let dial = |_| self.spares.dial(url.origin(), http.get(url.as_url().clone()).send());
+        join_all((0..connections).map(dial)).await;
+        self.spares.expire().await;
+    }
+
+    /// The client for this URL's scheme.
+    async fn http(&self, url: &SafeUrl) -> Result<&reqwest::Client> {
+        if !is_secure(url) {
+            return Ok(&self.plain);
+        }
+        let make = || async {
+            let this = self.clone();
+            let made = spawn_blocking(move || {
+                this.options.furnished(true, &this.spares, &this.addresses, |own| own)
+            });
+            made.await
+                .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, "no client").caused_by(panic)))
+        };
+        self.secure.get_or_try_init(make).await
     }
 
     pub(crate) fn traffic(&self) -> &Arc<Traffic> {
@@ -170,7 +229,8 @@ impl Client {
     }
 
     async fn send_once(&self, method: Method, url: &SafeUrl, headers: &HeaderMap) -> Result<Response, Fault> {
-        let mut request = self.http.request(method, url.as_url().clone());
+        let http = self.http(url).await.map_err(|error| Fault::Untrusted(error.to_string()))?;
+        let mut request = http.request(method, url.as_url().clone());
         let origin = url.origin();
         if let Some((_, Userinfo { user, password })) =
             self.login.as_ref().filter(|(whose, _)| *whose == origin)
@@ -186,15 +246,48 @@ impl Client {
             .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))
             .header(header::CACHE_CONTROL, HeaderValue::from_static("no-transform"));
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
-        match timeout(self.options.timeout, request.send()).await {
+        let asked = Instant::now();
+        match timeout(self.options.timeout, Spares::used(origin, request.send())).await {
             Ok(Ok(answer)) => {
                 let throttled = matches!(answer.status().as_u16(), 429 | 503);
+                self.traffic.note_first_byte(asked.elapsed());
                 self.traffic.throttled.fetch_add(throttled.into(), Ordering::Relaxed);
                 Ok(answer)
             }
             Ok(Err(error)) => Err(fault(&error)),
             Err(_) => Err(Fault::Silent(self.options.timeout)),
         }
+    }
+}
+
+fn is_secure(url: &SafeUrl) -> bool {
+    url.as_url().scheme() == "https"
+}
+
+impl ClientOptions {
+    fn furnished(
+        &self,
+        secure: bool,
+        spares: &Spares,
+        addresses: &Spread,
+        last: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<reqwest::Client> {
+        let builder = reqwest::Client::builder();
+        // Unit tests know no TLS.
+        let builder = if secure && !cfg!(test) { builder } else { builder.tls_certs_only([]) };
+        let builder = builder
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .user_agent(concat!("haul/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.connect_timeout)
+            .pool_max_idle_per_host(self.idle_connections)
+            .connector_layer(spares.clone())
+            .dns_resolver(addresses.clone());
+        last((self.furnish)(builder))
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Local, "cannot set up TLS").caused_by(error))
     }
 }
 

@@ -107,7 +107,8 @@ impl Body {
             };
         };
         self.traffic.add_received(bytes.len());
-        self.pace.note(asked.elapsed(), bytes.len() as u64)?;
+        // What is longer than the time-out is a process that was stopped (H67).
+        self.pace.note(asked.elapsed().min(self.timeout), bytes.len() as u64)?;
         if let Some(left) = &mut self.left {
             // More than announced: what is too much is not ours to use (H13).
             bytes.truncate(usize::try_from(*left).unwrap_or(usize::MAX));

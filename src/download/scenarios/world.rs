@@ -31,7 +31,7 @@ pub(super) fn tuning() -> Tuning {
         first_span: SEGMENT,
         least_span: SEGMENT,
         least_steal: ms(1),
-        steal_age: ms(5),
+        silence: Duration::from_secs(1),
         tick: ms(5),
         throttle_memory: ms(50),
         backoff: Backoff { first: ms(1), longest: ms(20) },

@@ -1,0 +1,163 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(50);
+const FIRST_BYTE: Duration = Duration::from_millis(50);
+const MB: f64 = 1e6;
+
+/// Connections whose rates and silences a test sets, looked at every 50 ms.
+struct Link {
+    redialer: Redialer,
+    now: Duration,
+    received: f64,
+    /// Bytes per second, since when, and when a byte came last.
+    lines: Vec<(f64, Duration, Duration)>,
+    left: u64,
+    ending: bool,
+}
+
+impl Link {
+    fn new(rates: &[f64]) -> Self {
+        let terms = RedialTerms { silence: SECOND, jobs: rates.len() };
+        let lines = rates.iter().map(|rate| (*rate, Duration::ZERO, Duration::ZERO)).collect();
+        let (now, received, left, ending) = (Duration::ZERO, 0.0, 100 << 20, false);
+        Self { redialer: Redialer::new(terms), now, received, lines, left, ending }
+    }
+
+    /// Goes on for so long; gives who was called off, and when. Who is called off has the rate `then`.
+    fn run(&mut self, time: Duration, then: f64) -> Vec<(WorkerId, Duration)> {
+        let mut called_off = Vec::new();
+        let end = self.now + time;
+        while self.now < end {
+            self.now += TICK;
+            for (rate, _, heard) in &mut self.lines {
+                self.received += *rate * TICK.as_secs_f64();
+                *heard = if *rate > 0.0 { self.now } else { *heard };
+            }
+            let lines: Vec<Line> = (0..self.lines.len()).map(|worker| self.line(worker)).collect();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test's sum")]
+            let received = self.received as u64;
+            let (now, ending) = (self.now, self.ending);
+            let look = Look { now, received, first_byte: FIRST_BYTE, ending, lines: &lines };
+            for worker in self.redialer.judge(look) {
+                self.lines[worker] = (then, self.now, self.now);
+                called_off.push((worker, self.now));
+            }
+        }
+        called_off
+    }
+
+    fn line(&self, worker: WorkerId) -> Line {
+        let (rate, since, heard) = self.lines[worker];
+        let (silent, age) = (Some(self.now.saturating_sub(heard)), self.now.saturating_sub(since));
+        // What is silent has a rate that fades: none to go by.
+        Line { worker, silent, answered: true, age, rate: (rate > 0.0).then_some(rate), left: self.left }
+    }
+
+    fn all_at(&mut self, rate: f64) {
+        self.lines.iter_mut().for_each(|line| line.0 = rate);
+    }
+}
+
+#[test]
+fn connections_alike_are_left_alone() {
+    let mut link = Link::new(&[MB, 1.3 * MB, 0.7 * MB, 0.4 * MB, 1.1 * MB, MB, MB, MB]);
+    assert_eq!(link.run(60 * SECOND, MB), []);
+}
+
+#[test]
+fn one_that_is_silent_is_asked_for_again_ever_less_often() {
+    let mut link = Link::new(&[MB; 4]);
+    link.run(5 * SECOND, MB);
+    link.lines[2].0 = 0.0;
+    let at: Vec<_> =
+        link.run(20 * SECOND, 0.0).into_iter().map(|(worker, at)| (worker, at.as_secs())).collect();
+    assert_eq!(at, [(2, 7), (2, 11), (2, 19)]);
+}
+
+#[test]
+fn in_an_outage_one_after_the_other_is_tried_and_then_all_that_are_silent() {
+    let mut link = Link::new(&[MB; 8]);
+    link.run(3 * SECOND, MB);
+    link.all_at(0.0);
+    let tried = link.run(4 * SECOND, 0.0);
+    let at: Vec<_> = tried.iter().map(|(_, at)| at.as_millis()).collect();
+    assert_eq!(at, [4000, 4500, 5250, 6400], "after a second, and then ever less often");
+    let mut who: Vec<_> = tried.iter().map(|(worker, _)| *worker).collect();
+    who.dedup();
+    assert_eq!(who.len(), 4, "each time another");
+    // The one that was tried last gets through.
+    link.lines[who[3]].0 = MB;
+    let after = link.run(SECOND, MB);
+    // Those that were tried less than a second ago may be on their way.
+    assert_eq!(after.len(), 7, "{after:?}");
+    assert!(after.iter().all(|(worker, at)| *worker != who[3] && *at <= link.now));
+}
+
+#[test]
+fn who_wakes_up_with_the_link_is_left_alone() {
+    let mut link = Link::new(&[MB; 8]);
+    link.run(3 * SECOND, MB);
+    link.all_at(0.0);
+    assert_eq!(link.run(1200 * TICK / 50, 0.0).len(), 1);
+    link.all_at(MB);
+    assert_eq!(link.run(10 * SECOND, MB), []);
+}
+
+#[test]
+fn who_is_busy_with_this_machine_is_not_silent() {
+    let mut redialer = Redialer::new(RedialTerms { silence: SECOND, jobs: 2 });
+    let line = |worker, silent| Line {
+        worker,
+        silent,
+        answered: true,
+        age: 9 * SECOND,
+        rate: Some(0.0),
+        left: 1 << 20,
+    };
+    let lines = [line(0, Some(5 * SECOND)), line(1, None)];
+    let look = Look { now: 9 * SECOND, received: 0, first_byte: FIRST_BYTE, ending: false, lines: &lines };
+    assert_eq!(redialer.judge(look), []);
+    assert_eq!(redialer.judge(Look { lines: &lines[..1], ..look }), [0]);
+}
+
+#[test]
+fn a_server_may_think_before_it_answers() {
+    let ask = |silent, answered| {
+        let line = Line { worker: 0, silent: Some(silent), answered, age: silent, rate: None, left: 1 << 20 };
+        let mut redialer = Redialer::new(RedialTerms { silence: SECOND, jobs: 2 });
+        let (now, received, ending) = (9 * SECOND, 0, false);
+        redialer.judge(Look { now, received, first_byte: FIRST_BYTE, ending, lines: &[line] }).len()
+    };
+    assert_eq!((ask(SECOND, true), ask(SECOND, false), ask(2 * SECOND, false)), (1, 0, 1));
+}
+
+#[test]
+fn a_slow_one_is_asked_for_again_on_a_budget() {
+    let mut link =
+        Link::new(&[4.0 * MB, 0.4 * MB, 4.0 * MB, 4.0 * MB, 4.0 * MB, 4.0 * MB, 4.0 * MB, 4.0 * MB]);
+    assert_eq!(link.run(20 * SECOND, 4.0 * MB).len(), 1, "the next connection is a good one");
+    let mut link =
+        Link::new(&[4.0 * MB, 0.4 * MB, 4.0 * MB, 4.0 * MB, 4.0 * MB, 4.0 * MB, 4.0 * MB, 4.0 * MB]);
+    let tried = link.run(20 * SECOND, 0.4 * MB).len();
+    assert!((3..=6).contains(&tried), "none is: {tried}");
+}
+
+#[test]
+fn a_slow_one_that_is_nearly_done_is_left_alone() {
+    let mut link = Link::new(&[4.0 * MB, 0.4 * MB, 4.0 * MB, 4.0 * MB]);
+    link.left = 100_000;
+    assert_eq!(link.run(5 * SECOND, MB), []);
+}
+
+#[test]
+fn at_the_end_the_others_connections_take_over() {
+    let mut link = Link::new(&[4.0 * MB, 4.0 * MB, 4.0 * MB, 4.0 * MB]);
+    link.run(3 * SECOND, MB);
+    link.lines[3].0 = 0.1 * MB;
+    (link.ending, link.left) = (true, 200_000);
+    let tried = link.run(SECOND, 4.0 * MB);
+    assert_eq!(tried.len(), 1);
+    assert_eq!(tried[0].0, 3);
+    assert_eq!(link.run(SECOND, 4.0 * MB), [], "it is as fast as the others now");
+}

@@ -1,0 +1,67 @@
+//! Connections: made early, and not waited for when another one will do better.
+
+use haul::{KIB, MIB, TestEnv, at_once, serve};
+use support::{Content, Fault, Resource, When};
+
+#[path = "support/haul.rs"]
+mod haul;
+mod support;
+
+const OBJECT: Content = Content::new(1, 12 * MIB);
+
+/// A time-out that no test waits for.
+const NEVER: [&str; 2] = ["--timeout", "10m"];
+
+#[test]
+fn a_connection_that_falls_silent_is_not_waited_for() {
+    at_once([0, 1, 3], |silent| {
+        let stalls = Fault::StallAfter(100_000);
+        let server = serve(Resource::new(OBJECT).fault(When::Nth(silent), stalls));
+        let env = TestEnv::new(&[OBJECT]);
+        let args = ["-j", "4", "--json", &server.url("/f")];
+        let done = env.run(&[&NEVER[..], &args].concat()).expect(0).event("done");
+        assert_eq!(done["retries"], 0, "it is no failure");
+    });
+}
+
+#[test]
+fn when_all_fall_silent_new_ones_are_made() {
+    at_once([1, 4], |jobs: u64| {
+        let server = serve(Resource::new(OBJECT).fault(When::Before(jobs), Fault::StallAfter(100_000)));
+        let env = TestEnv::new(&[OBJECT]);
+        let done = env
+            .run(&[&NEVER[..], &["-j", &jobs.to_string(), "--json", &server.url("/f")]].concat())
+            .expect(0);
+        assert_eq!(done.event("done")["retries"], 0);
+        // Not a byte that came is fetched again.
+        let fetched = done.event("done")["bytes_fetched"].as_u64().unwrap();
+        assert!(fetched <= OBJECT.len + 64 * KIB * jobs, "{fetched}");
+    });
+}
+
+#[test]
+fn connections_are_made_while_the_first_answer_is_awaited() {
+    let server = serve(Resource::new(OBJECT).fault(When::Always, Fault::Mute));
+    let env = TestEnv::new(&[]);
+    env.run(&["-j", "4", "--timeout", "3s", "--retries", "0", &server.url("/f")]).expect(3);
+    assert_eq!((server.connections(), server.requests()), (4, 1));
+}
+
+#[test]
+fn jobs_that_paid_are_remembered_for_the_next_download() {
+    let server = serve(Resource::new(OBJECT).rate(MIB));
+    let cache = tempfile::tempdir().unwrap();
+    let variable = format!("XDG_CACHE_HOME={}", cache.path().display());
+    let jobs = || {
+        let env = TestEnv::new(&[OBJECT]).through(&["env", &variable]);
+        env.run(&["--jobs", "auto", "--json", &server.url("/f")]).expect(0).event("start")["jobs"].as_u64()
+    };
+    let first = jobs();
+    let remembered = std::fs::read_to_string(cache.path().join("haul/hosts")).unwrap();
+    assert!(remembered.contains(&server.addr().to_string()), "{remembered}");
+    let next = jobs();
+    assert!(
+        next > first,
+        "each connection has its rate, so more of them pay: {first:?}, {next:?}: {remembered}"
+    );
+}
