@@ -38,4 +38,5 @@ mod http {
 #[path = "../src/download"]
 mod download {
     pub(crate) mod failures;
+    pub(crate) mod redial;
 }

@@ -31,7 +31,7 @@ pub(crate) struct StealTerms {
 pub(crate) struct Pace {
     /// What the worker does, in bytes per second; `None` where nobody knows.
     pub(crate) own: Option<f64>,
-    /// What all who hold a lease do together, and the worker.
+    /// What all who hold a lease do together, and the worker: no less than its own.
     pub(crate) all: f64,
     /// How many there will be.
     pub(crate) jobs: usize,
@@ -170,15 +170,18 @@ impl Pace {
 
     /// How many of the segments that are left a worker fetches with its next request.
     fn share(&self, left: usize, least_span: usize) -> usize {
+        if self.jobs <= 1 {
+            return left;
+        }
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let (left, jobs, size) = (left as f64, self.jobs.max(1) as f64, self.segment_size as f64);
+        let (left, jobs, size) = (left as f64, self.jobs as f64, self.segment_size as f64);
         let seconds = left * size / self.all.max(1.0);
         let part = match self.own {
             // What others have just begun says little: nobody takes more than twice the mean.
-            Some(own) if self.all > 0.0 => (own / self.all).min(2.0 / jobs),
-            _ => 1.0 / jobs,
+            Some(own) => (own / self.all).min(2.0 / jobs),
+            None => 1.0 / jobs,
         };
-        let share = left * part.min(1.0);
+        let share = left * part;
         // Less than what comes in two round trips is not worth one.
         let least = 2.0 * self.first_byte * self.own.unwrap_or(0.0) / size;
         let last_round = seconds < LAST_ROUND.max(self.first_byte * LAST_FIRST_BYTES);

@@ -128,7 +128,7 @@ fn a_gibibyte_with_eight_jobs_takes_some_fifty_requests() {
 
 #[test]
 fn a_span_never_crosses_what_is_complete() {
-    assert_eq!(all_leases(Scheduler::new([0..3, 10..12], 8), 1), [0..3, 10..12]);
+    assert_eq!(all_leases(Scheduler::new([0..3, 10..12], 8), 2), [0..3, 10..12]);
 }
 
 /// Two leases of ten segments of a byte each, of which the second has claimed its first two.
@@ -181,6 +181,7 @@ fn a_lease_is_three_quarters_of_a_share_and_in_the_last_round_all_of_it() {
     assert_eq!(leased(Some(25.0), 100.0, 4, 2.0), 250, "as short where a first byte takes long");
     assert_eq!(leased(Some(10.0), 1000.0, 4, 1.0), 20, "at least what comes in two round trips");
     assert_eq!(leased(Some(0.1), 100.0, 4, 0.1), 2, "at least the least span");
+    assert_eq!(leased(Some(25.0), 100.0, 1, 0.1), 1000, "nobody to share with");
 }
 
 #[test]
@@ -208,6 +209,15 @@ fn a_lease_is_as_long_as_what_is_left_of_it_takes_at_its_holders_rate() {
     scheduler.release(0, |_| false);
     scheduler.release(1, |_| false);
     assert_eq!(scheduler.leased(), 0);
+}
+
+#[test]
+fn what_is_left_of_a_lease_is_what_has_not_landed_for_certain() {
+    let mut scheduler = two_leases();
+    let left = |scheduler: &Scheduler| scheduler.left().collect::<Vec<_>>();
+    assert_eq!(left(&scheduler), [(0, 10), (1, 10)], "what was claimed may not have been written");
+    scheduler.claim(1, 1);
+    assert_eq!(left(&scheduler), [(0, 10), (1, 8)]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! TLS connections that end without saying so: an answer is whole if, and only if, its framing says so (RFC 9112
-//! §9.8).
+//! TLS connections that end, and those after them. Where one ends without saying so, an answer is whole if, and only
+//! if, its framing says so (RFC 9112 §9.8).
 
 use std::process::Stdio;
 
@@ -51,9 +51,12 @@ fn answer(head: &str, end: End) -> Vec<u8> {
 }
 
 fn run(end: End, notify: bool) -> Finished {
-    let server = TlsServer::ending(tls::HERE, notify, move |head| answer(head, end));
+    run_at(&TlsServer::ending(tls::HERE, notify, move |head| answer(head, end)), "2")
+}
+
+fn run_at(server: &TlsServer, jobs: &str) -> Finished {
     let env = TestEnv::new(&[OBJECT]);
-    let args = ["-j", "2", "-s", "64K", "--retries", "1", &server.url("/f")];
+    let args = ["-j", jobs, "-s", "64K", "--retries", "1", &server.url("/f")];
     let mut command = env.command(&args);
     command.stdout(Stdio::piped()).env("SSL_CERT_FILE", tls::AUTHORITY);
     Running::of(&env, command, &args, true).wait()
@@ -77,4 +80,24 @@ fn h46_an_answer_that_is_not_is_never_taken_for_whole() {
     // Nothing but the end of the connection tells the end of this one: without a close_notify it was cut.
     run(End { framing: "the connection", missing: 0 }, false).expect(3);
     run(End { framing: "the connection", missing: 0 }, true).expect(0);
+}
+
+#[test]
+fn a_new_connection_goes_on_with_the_session_of_the_one_before() {
+    // Each answer is a part of what was asked for, and the end of its connection.
+    let server = TlsServer::start(tls::HERE, |head| {
+        let range = head.lines().find_map(|line| line.strip_prefix("range: bytes=")).expect("a range");
+        let first: u64 = range.split_once('-').expect("a range").0.parse().expect("a number");
+        let last = OBJECT.len.min(first + 100 * KIB) - 1;
+        let body = OBJECT.slice(first, last + 1);
+        let head = format!(
+            "HTTP/1.1 206 Partial Content\r\nETag: \"v\"\r\nContent-Range: bytes {first}-{last}/{}\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n",
+            OBJECT.len,
+            body.len()
+        );
+        [head.as_bytes(), &body].concat()
+    });
+    run_at(&server, "1").expect(0);
+    assert_eq!((server.heads().len(), server.resumed()), (4, 3));
 }

@@ -140,8 +140,10 @@ impl Redialer {
         if rates.len() >= LEAST_SIBLINGS {
             self.typical = rates[rates.len() / 2];
         }
-        let well =
-            |line: &&Line| line.age > shown && line.silent.is_none_or(|silent| silent < self.terms.silence);
+        let well = |line: &&Line| {
+            let speaks = line.silent.is_none_or(|silent| silent < self.terms.silence);
+            line.age > shown && speaks && line.rate.is_some_and(|rate| rate * SLOW >= self.typical)
+        };
         for line in look.lines.iter().filter(well) {
             self.in_vain.remove(&line.worker);
         }

@@ -161,3 +161,13 @@ fn at_the_end_the_others_connections_take_over() {
     assert_eq!(tried[0].0, 3);
     assert_eq!(link.run(SECOND, 4.0 * MB), [], "it is as fast as the others now");
 }
+
+#[test]
+fn who_stays_slow_at_the_end_is_asked_for_again_ever_less_often() {
+    let mut link = Link::new(&[4.0 * MB, 4.0 * MB, 4.0 * MB, 4.0 * MB]);
+    link.run(3 * SECOND, MB);
+    link.lines[3].0 = 0.1 * MB;
+    (link.ending, link.left) = (true, 2_000_000);
+    let tried = link.run(60 * SECOND, 0.1 * MB).len();
+    assert!((5..=9).contains(&tried), "{tried}");
+}

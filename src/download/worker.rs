@@ -121,17 +121,23 @@ impl Worker {
         let mut body = span.body;
         let Some(mut filling) = self.claim().await? else { return Ok(()) };
         let mut crumbs = false;
+        // How long requests that were called off had brought nothing: another connection is no excuse for silence.
+        let mut starved = Duration::ZERO;
         loop {
             self.shared.control.running().await;
             if filling.window.space() == 0 && !self.advance(&mut filling).await? {
                 return Ok(());
             }
-            let from = filling.window.position();
+            let (from, began) = (filling.window.position(), Instant::now());
             let reached = self.fetch(&mut filling, body.take()).await;
             let brought = filling.window.position() - from;
+            starved = if brought < LEAST_PROGRESS { starved + began.elapsed() } else { Duration::ZERO };
+            let patience = self.shared.fetcher.timeout();
             let fault = match reached {
                 Ok(Reached::LeaseEnd) => return Ok(()),
-                Ok(Reached::Pause | Reached::CalledOff) => continue,
+                Ok(Reached::Pause) => continue,
+                Ok(Reached::CalledOff) if starved < patience => continue,
+                Ok(Reached::CalledOff) => Fault::Silent(patience),
                 Ok(Reached::BodyEnd) if brought >= LEAST_PROGRESS || filling.window.space() == 0 => continue,
                 // A server may send less than was asked for (H13), but not crumb after crumb.
                 Ok(Reached::BodyEnd) if brought > 0 && !crumbs => {
@@ -142,6 +148,7 @@ impl Worker {
                 Err(Halt::Fault(fault)) => fault,
                 Err(halt) => return Err(halt),
             };
+            starved = Duration::ZERO;
             let (segment, progressed) = (filling.next, is_progress(brought, &fault));
             let ask = |worker, reply| Message::Failed { worker, segment, progressed, fault, reply };
             sleep(self.ask(ask).await?).await;

@@ -30,6 +30,11 @@ impl Fetcher {
         Self { client, pinned: Arc::new(pinned) }
     }
 
+    /// The longest time without a byte.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.client.timeout()
+    }
+
     /// Asks for `range` and checks the head of the answer (H10–H15): the body may be shorter than asked,
     /// never longer, and is of the pinned version.
     pub(crate) async fn open(&self, range: ByteRange) -> Result<Body, Fault> {

@@ -5,14 +5,14 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
 /// Who signed them: trusted by who sets `SSL_CERT_FILE` to it.
 pub(crate) const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/authority.pem");
@@ -32,6 +32,7 @@ pub(crate) struct TlsServer {
     addr: SocketAddr,
     stop: Arc<AtomicBool>,
     heads: Arc<Mutex<Vec<String>>>,
+    resumed: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -60,20 +61,29 @@ impl TlsServer {
         let (stop, heads) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let (stopped, log, answer): (_, Arc<Mutex<Vec<String>>>, Answer) =
             (Arc::clone(&stop), Arc::clone(&heads), Box::new(answer));
+        let resumed = Arc::new(AtomicUsize::new(0));
+        let resumptions = Arc::clone(&resumed);
         let thread = thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
                 // A client that does not trust us is gone in mid-handshake.
-                let _ = serve(stream, &config, &log, &answer, notify);
+                let kind = serve(stream, &config, &log, &answer, notify);
+                let again = matches!(kind, Ok(Some(HandshakeKind::Resumed)));
+                resumptions.fetch_add(again.into(), Ordering::Relaxed);
             }
         });
-        Self { addr, stop, heads, thread: Some(thread) }
+        Self { addr, stop, heads, resumed, thread: Some(thread) }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("https://{}{path}", self.addr)
+    }
+
+    /// How many connections went on with the session of an earlier one.
+    pub(crate) fn resumed(&self) -> usize {
+        self.resumed.load(Ordering::Relaxed)
     }
 
     /// The request heads so far.
@@ -97,7 +107,7 @@ fn serve(
     log: &Mutex<Vec<String>>,
     answer: &Answer,
     notify: bool,
-) -> std::io::Result<()> {
+) -> std::io::Result<Option<HandshakeKind>> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let connection = ServerConnection::new(Arc::clone(config)).map_err(std::io::Error::other)?;
     let mut stream = StreamOwned::new(connection, stream);
@@ -114,5 +124,6 @@ fn serve(
     if notify {
         stream.conn.send_close_notify();
     }
-    stream.flush()
+    stream.flush()?;
+    Ok(stream.conn.handshake_kind())
 }
