@@ -6,6 +6,7 @@
 //! of it is sent. The next request to that origin that needs a connection is given it.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,11 +39,10 @@ tokio::task_local! {
 }
 
 /// Where a request goes, and what for.
-#[derive(Clone, Debug)]
-pub(crate) struct Dialled {
-    pub(crate) origin: Origin,
-    /// Where the connection goes that a request only dials for.
-    pub(crate) keep: Option<Arc<Mutex<Option<oneshot::Sender<Connection>>>>>,
+struct Dialled {
+    origin: Origin,
+    /// Of a request that only dials: where its connection goes.
+    keep: Option<Cell<Option<oneshot::Sender<Connection>>>>,
 }
 
 /// Connections, or those being made, that no request has yet.
@@ -74,7 +74,7 @@ impl Spares {
     pub(crate) async fn dial<T>(&self, origin: Origin, request: impl Future<Output = T>) {
         let (keep, connection) = oneshot::channel();
         self.lock().push_back(Spare { origin: origin.clone(), since: Instant::now(), connection });
-        let keep = Some(Arc::new(Mutex::new(Some(keep))));
+        let keep = Some(Cell::new(Some(keep)));
         DIALLED.scope(Dialled { origin, keep }, request).await;
     }
 
@@ -132,14 +132,12 @@ where
     }
 
     fn call(&mut self, to: R) -> Self::Future {
-        let Ok(Dialled { origin, keep }) = DIALLED.try_with(Clone::clone) else {
-            return self.inner.call(to).boxed();
-        };
+        let dialled = DIALLED.try_with(|to| (to.origin.clone(), to.keep.as_ref().map(Cell::take)));
+        let Ok((origin, keep)) = dialled else { return self.inner.call(to).boxed() };
         if let Some(keep) = keep {
             let made = self.inner.call(to);
             return async move {
                 let connection: Connection = Box::new(made.await?);
-                let keep = keep.lock().unwrap_or_else(PoisonError::into_inner).take();
                 // Without a taker it is closed.
                 let _ = keep.map(|keep| keep.send(connection));
                 Err("the connection is kept for another request".into())
