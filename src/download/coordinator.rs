@@ -3,7 +3,7 @@
 //! Workers talk to it by message and nothing else changes its state, so that every decision is taken in one
 //! order. The decisions themselves are in [`scheduler`](crate::scheduler) and [`retry`](crate::http::retry).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,25 +15,23 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::blocking::blocking;
 use super::committer::{Committer, LastCommit, Trouble};
 use super::control::Control;
+use super::crew::Crew;
 use super::failures::{Failure, Failures};
 use super::files::Files;
-use super::gauge::Gauge;
-use super::progress::{Phase, Rate};
-use super::redial::{Line, Look, RedialTerms, Redialer};
+use super::progress::Phase;
+use super::redial::{Look, RedialTerms, Redialer};
 use super::reporter::Reporter;
 use super::request::Request;
-use super::throttle::{Running, Throttle};
+use super::throttle::Throttle;
 use super::verify::{Judged, verify};
 use super::worker::{Message, Shared, Span, Worker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Traffic;
 use crate::http::fetch::{Body, Fetcher};
 use crate::http::retry::{Fault, Stage, Verdict, verdict};
-use crate::scheduler::{Pace, Scheduler, StealTerms, WorkerId};
+use crate::scheduler::{Scheduler, WorkerId};
 use crate::tuner::Tuner;
 
-/// How long the past counts in a worker's rate, at least and at the most: bytes come in bursts, a round trip apart.
-const RATE_MEMORY: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 /// A signal's last commit may take this long to reach the disk; the process has promised to end within 2 s.
 const LAST_COMMIT: Duration = Duration::from_millis(1500);
 
@@ -109,21 +107,6 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
     }
 }
 
-/// What is known of a worker.
-#[derive(Debug)]
-struct Seen {
-    gauge: Arc<Gauge>,
-    rate: Rate,
-    /// When its request began.
-    since: Instant,
-}
-
-impl Seen {
-    fn new() -> Self {
-        Self { gauge: Arc::new(Gauge::new()), rate: Rate::default(), since: Instant::now() }
-    }
-}
-
 struct Coordinator<'a> {
     job: Job<'a>,
     files: &'a mut Files,
@@ -135,7 +118,7 @@ struct Coordinator<'a> {
     workers: JoinSet<()>,
     /// Who works in which task.
     tasks: HashMap<task::Id, WorkerId>,
-    seen: BTreeMap<WorkerId, Seen>,
+    crew: Crew,
     idle: Vec<(WorkerId, oneshot::Sender<Span>)>,
     inbox: mpsc::Receiver<Message>,
     /// Held for new workers; also keeps the inbox open.
@@ -187,7 +170,7 @@ impl<'a> Coordinator<'a> {
             troubles,
             workers: JoinSet::new(),
             tasks: HashMap::new(),
-            seen: BTreeMap::new(),
+            crew: Crew::default(),
             idle: Vec::new(),
             inbox,
             outbox,
@@ -223,8 +206,7 @@ impl<'a> Coordinator<'a> {
     }
 
     fn hire(&mut self, worker: WorkerId) {
-        let seen = self.seen.entry(worker).or_insert_with(Seen::new);
-        let (gauge, outbox) = (Arc::clone(&seen.gauge), self.outbox.clone());
+        let (gauge, outbox) = (self.crew.gauge(worker), self.outbox.clone());
         let hired = Worker::new(worker, Arc::clone(&self.shared), outbox, gauge);
         let task = self.workers.spawn(hired.run());
         self.tasks.insert(task.id(), worker);
@@ -288,7 +270,7 @@ impl<'a> Coordinator<'a> {
             Verdict::Retry => wait_after(None)?,
             Verdict::Throttle(asked) => {
                 let wait = wait_after(asked)?;
-                self.throttle.back_off(wait, self.running(), Instant::now());
+                self.throttle.back_off(wait, self.crew.running(&self.scheduler), Instant::now());
                 wait
             }
             Verdict::Probe => return Ok(Some(Turn::Look(fault))),
@@ -313,7 +295,7 @@ impl<'a> Coordinator<'a> {
             // Only a worker that panicked does not listen, and `on_panic` hears of that.
             let _ = reply.send(wait);
         }
-        self.begin_anew(worker);
+        self.crew.begin_anew(worker);
         Ok(None)
     }
 
@@ -356,7 +338,7 @@ impl<'a> Coordinator<'a> {
                 self.idle.push((worker, reply));
                 return;
             }
-            self.begin_anew(worker);
+            self.crew.begin_anew(worker);
             // Only a worker that panicked does not listen, and `on_panic` hears of that.
             let _ = reply.send(Span { body });
         }
@@ -369,56 +351,21 @@ impl<'a> Coordinator<'a> {
         if probed {
             return self.scheduler.lease_up_to(worker, segments.covering(tuning.first_span)).is_some();
         }
-        let first_byte = self.first_byte();
+        let (first_byte, size) = (self.first_byte(), segments.size());
+        // Where their number is looked for it may double soon.
+        let jobs = self.job.request.jobs.min(2 * self.throttle.limit());
+        let pace = self.crew.pace(worker, &self.scheduler, jobs, first_byte, size);
+        if self.scheduler.lease(worker, pace).is_some() {
+            return true;
+        }
         let worth = tuning.least_steal.max(4 * first_byte);
-        let rates = self.seen.values().filter_map(|seen| seen.rate.per_second());
-        let terms = StealTerms {
-            least_seconds: worth.as_secs_f64(),
-            first_byte: first_byte.as_secs_f64(),
-            rate: median(rates.collect()),
-            segment_size: segments.size(),
-        };
-        // One that has just begun has shown nothing yet: nothing is taken from it.
-        let rate = |worker: WorkerId| {
-            let seen = self.seen.get(&worker).filter(|seen| seen.since.elapsed() > worth);
-            seen.and_then(|seen| seen.rate.per_second()).unwrap_or(f64::INFINITY)
-        };
-        let pace = Pace {
-            own: self.seen.get(&worker).and_then(|seen| seen.rate.per_second()).filter(|rate| *rate > 0.0),
-            all: self
-                .scheduler
-                .left()
-                .map(|(worker, _)| worker)
-                .chain([worker])
-                .filter_map(|worker| self.seen.get(&worker)?.rate.per_second())
-                .sum(),
-            // Where their number is looked for it may double soon.
-            jobs: self.job.request.jobs.min(2 * self.throttle.limit()),
-            first_byte: first_byte.as_secs_f64(),
-            segment_size: segments.size(),
-        };
-        self.scheduler.lease(worker, pace).or_else(|| self.scheduler.steal(worker, terms, rate)).is_some()
+        let terms = self.crew.steal_terms(worth, first_byte, size);
+        self.scheduler.steal(worker, terms, |worker| self.crew.shown_rate(worker, worth)).is_some()
     }
 
     /// How long a request takes to its first byte, as far as known.
     fn first_byte(&self) -> Duration {
         self.job.traffic.first_byte().unwrap_or_default()
-    }
-
-    /// A worker that begins anew has no rate yet.
-    fn begin_anew(&mut self, worker: WorkerId) {
-        let seen = self.seen.entry(worker).or_insert_with(Seen::new);
-        seen.rate = Rate::starting_at(seen.gauge.received());
-        seen.since = Instant::now();
-    }
-
-    fn running(&self) -> Running {
-        let delivers = |worker: &WorkerId| self.seen[worker].gauge.is_delivering();
-        let under_way: Vec<_> = self.scheduler.left().map(|(worker, _)| worker).collect();
-        Running {
-            under_way: under_way.len(),
-            delivering: under_way.iter().filter(|worker| delivers(worker)).count(),
-        }
     }
 
     /// Keeps in mind what the host took. Whether that can be written is of no matter.
@@ -431,31 +378,16 @@ impl<'a> Coordinator<'a> {
     }
 
     /// Calls off the requests that other connections will do better at.
-    fn redial(&mut self, now: Instant) {
-        let size = self.files.ledger.segments().size();
-        let line = |(worker, left): (WorkerId, usize)| {
-            let seen = &self.seen[&worker];
-            Line {
-                worker,
-                silent: seen.gauge.silent(),
-                answered: seen.gauge.is_delivering(),
-                age: now - seen.since,
-                rate: seen.rate.per_second(),
-                left: left as u64 * size,
-            }
-        };
-        let lines: Vec<_> = self.scheduler.left().map(line).collect();
+    fn redial(&mut self, received: u64, now: Instant) {
+        let lines = self.crew.lines(&self.scheduler, self.files.ledger.segments().size(), now);
         let called_off = self.redialer.judge(Look {
             now: now - self.began,
-            received: self.seen.values().map(|seen| seen.gauge.received()).sum(),
+            received,
             first_byte: self.first_byte(),
             ending: !self.idle.is_empty() && self.throttle.limit() > lines.len(),
             lines: &lines,
         });
-        for worker in called_off {
-            self.seen[&worker].gauge.call_off();
-            self.begin_anew(worker);
-        }
+        called_off.into_iter().for_each(|worker| self.crew.call_off(worker));
     }
 
     fn on_tick(&mut self) -> Result<()> {
@@ -463,16 +395,12 @@ impl<'a> Coordinator<'a> {
         let now = Instant::now();
         let elapsed = now - self.ticked;
         self.ticked = now;
-        let [least, most] = RATE_MEMORY;
-        let memory = (4 * self.first_byte()).clamp(least, most);
-        for seen in self.seen.values_mut() {
-            seen.rate.update(seen.gauge.received(), elapsed, memory);
-        }
-        let received = self.seen.values().map(|seen| seen.gauge.received()).sum();
+        self.crew.update(elapsed, self.first_byte());
+        let received = self.crew.received();
         let remaining = self.files.identity.extent().len() - self.files.ledger.bytes();
-        self.throttle.observe(now, received, remaining, self.running());
+        self.throttle.observe(now, received, remaining, self.crew.running(&self.scheduler));
         self.dispatch();
-        self.redial(now);
+        self.redial(received, now);
         if let Some(committer) = self.committer.as_ref().filter(|_| std::mem::take(&mut self.dirty)) {
             committer.publish(self.files.snapshot());
         }
@@ -481,13 +409,13 @@ impl<'a> Coordinator<'a> {
     }
 
     fn report_progress(&self) {
+        let (in_place, total) = (self.files.ledger.bytes(), self.files.identity.extent().len());
         let phase = match () {
             () if self.job.control.is_paused() => Phase::Paused,
-            () if self.files.ledger.complete().all() => Phase::Finishing,
+            () if in_place == total => Phase::Finishing,
             () => Phase::Fetching,
         };
-        let total = self.files.identity.extent().len();
-        self.job.reporter.progress(phase, self.files.ledger.bytes(), Some(total), self.job.traffic);
+        self.job.reporter.progress(phase, in_place, Some(total), self.job.traffic);
     }
 
     /// Something failed behind the transfer's back.
@@ -500,12 +428,6 @@ impl<'a> Coordinator<'a> {
             }
         }
     }
-}
-
-/// 0 of nothing.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod claimed;
 mod committer;
 mod control;
 mod coordinator;
+mod crew;
 mod curve;
 mod event;
 mod failures;

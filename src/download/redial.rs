@@ -73,6 +73,14 @@ pub(crate) struct Look<'a> {
     pub(crate) lines: &'a [Line],
 }
 
+impl Look<'_> {
+    /// Who has been silent for longer than this.
+    fn silent_for(&self, patience: impl Fn(WorkerId) -> Duration) -> Vec<WorkerId> {
+        let silent = |line: &&Line| line.silence().is_some_and(|silent| silent >= patience(line.worker));
+        self.lines.iter().filter(silent).map(|line| line.worker).collect()
+    }
+}
+
 /// Remembers what was tried.
 #[derive(Debug)]
 pub(crate) struct Redialer {
@@ -134,11 +142,10 @@ impl Redialer {
 
     fn learn(&mut self, look: Look<'_>) {
         let shown = self.shown(look);
-        let mut rates: Vec<f64> =
+        let rates: Vec<f64> =
             look.lines.iter().filter(|line| line.age > shown).filter_map(|line| line.rate).collect();
-        rates.sort_by(f64::total_cmp);
         if rates.len() >= LEAST_SIBLINGS {
-            self.typical = rates[rates.len() / 2];
+            self.typical = median(rates).unwrap_or(self.typical);
         }
         let well = |line: &&Line| {
             let speaks = line.silent.is_none_or(|silent| silent < self.terms.silence);
@@ -189,12 +196,12 @@ impl Redialer {
             return Vec::new();
         }
         self.outage = false;
-        self.silent_for(look, |_| silence)
+        look.silent_for(|_| silence)
     }
 
     fn one_by_one(&mut self, look: Look<'_>) -> Vec<WorkerId> {
         let patience = self.silence(look) * 2;
-        let mut called_off = self.silent_for(look, |in_vain| patience * 2_u32.saturating_pow(in_vain));
+        let mut called_off = look.silent_for(|worker| self.patience(patience, worker));
         if look.ending {
             called_off.extend(self.keeps_waiting(look));
         } else if called_off.is_empty()
@@ -207,11 +214,10 @@ impl Redialer {
         called_off
     }
 
-    fn silent_for(&self, look: Look<'_>, patience: impl Fn(u32) -> Duration) -> Vec<WorkerId> {
-        let in_vain = |worker: &WorkerId| self.in_vain.get(worker).copied().unwrap_or(0);
-        let silent =
-            |line: &&Line| line.silence().is_some_and(|silent| silent >= patience(in_vain(&line.worker)));
-        look.lines.iter().filter(silent).map(|line| line.worker).collect()
+    /// Twice as long after each time that the worker was called off in vain.
+    fn patience(&self, at_first: Duration, worker: WorkerId) -> Duration {
+        let in_vain = self.in_vain.get(&worker).copied().unwrap_or(0);
+        at_first.saturating_mul(2_u32.saturating_pow(in_vain))
     }
 
     /// One that is far slower than is typical, and would go on being so for a while.
@@ -230,18 +236,25 @@ impl Redialer {
     }
 
     /// Who would take far longer for the rest than a connection that has nothing to do.
-    fn keeps_waiting(&self, look: Look<'_>) -> impl Iterator<Item = WorkerId> {
+    fn keeps_waiting(&self, look: Look<'_>) -> Vec<WorkerId> {
         let (first_byte, typical) = (look.first_byte, self.typical);
         let least_age = (first_byte * 3).max(self.terms.silence / 8);
-        let patience =
-            move |worker| least_age * 2_u32.saturating_pow(self.in_vain.get(&worker).copied().unwrap_or(0));
-        let keeps = move |line: &&Line| {
+        let keeps = |line: &&Line| {
             let own = seconds(line.left, line.rate.unwrap_or(0.0));
             let other = first_byte.as_secs_f64() + seconds(line.left, typical);
-            line.silent.is_some() && line.age > patience(line.worker) && typical > 0.0 && own > 2.0 * other
+            line.silent.is_some()
+                && line.age > self.patience(least_age, line.worker)
+                && typical > 0.0
+                && own > 2.0 * other
         };
-        look.lines.iter().filter(keeps).map(|line| line.worker).collect::<Vec<_>>().into_iter()
+        look.lines.iter().filter(keeps).map(|line| line.worker).collect()
     }
+}
+
+/// `None` of nothing.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 fn seconds(bytes: u64, rate: f64) -> f64 {

@@ -1,0 +1,158 @@
+//! What is known of a transfer's workers: how fast each is, and what its request is at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::gauge::Gauge;
+use super::progress::Rate;
+use super::redial::{Line, median};
+use super::throttle::Running;
+use crate::scheduler::{Pace, Scheduler, StealTerms, WorkerId};
+
+/// How long the past counts in a worker's rate, at least and at the most: bytes come in bursts, a round trip apart.
+const RATE_MEMORY: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
+
+#[derive(Debug)]
+struct Member {
+    gauge: Arc<Gauge>,
+    rate: Rate,
+    /// When its request began.
+    since: Instant,
+}
+
+/// The workers, those that have nothing to do among them.
+#[derive(Debug, Default)]
+pub(super) struct Crew(BTreeMap<WorkerId, Member>);
+
+impl Crew {
+    /// The worker's own, whoever does its work.
+    pub(super) fn gauge(&mut self, worker: WorkerId) -> Arc<Gauge> {
+        let new = || Member { gauge: Arc::new(Gauge::new()), rate: Rate::default(), since: Instant::now() };
+        Arc::clone(&self.0.entry(worker).or_insert_with(new).gauge)
+    }
+
+    /// A worker that begins anew has no rate yet.
+    pub(super) fn begin_anew(&mut self, worker: WorkerId) {
+        if let Some(member) = self.0.get_mut(&worker) {
+            member.rate = Rate::starting_at(member.gauge.received());
+            member.since = Instant::now();
+        }
+    }
+
+    /// Its request is to end: another connection will do better.
+    pub(super) fn call_off(&mut self, worker: WorkerId) {
+        self.gauge(worker).call_off();
+        self.begin_anew(worker);
+    }
+
+    /// Takes the rates, `elapsed` after they were taken last.
+    pub(super) fn update(&mut self, elapsed: Duration, first_byte: Duration) {
+        let [least, most] = RATE_MEMORY;
+        let memory = (4 * first_byte).clamp(least, most);
+        for member in self.0.values_mut() {
+            member.rate.update(member.gauge.received(), elapsed, memory);
+        }
+    }
+
+    /// Body bytes received, by all.
+    pub(super) fn received(&self) -> u64 {
+        self.0.values().map(|member| member.gauge.received()).sum()
+    }
+
+    /// Requests of those who hold a lease.
+    pub(super) fn running(&self, scheduler: &Scheduler) -> Running {
+        let delivers = |worker: &WorkerId| self.0[worker].gauge.is_delivering();
+        let delivering = scheduler.left().filter(|(worker, _)| delivers(worker)).count();
+        Running { under_way: scheduler.leased(), delivering }
+    }
+
+    /// The same, one by one.
+    pub(super) fn lines(&self, scheduler: &Scheduler, segment_size: u64, now: Instant) -> Vec<Line> {
+        let line = |(worker, left): (WorkerId, usize)| {
+            let member = &self.0[&worker];
+            Line {
+                worker,
+                silent: member.gauge.silent(),
+                answered: member.gauge.is_delivering(),
+                age: now - member.since,
+                rate: member.rate.per_second(),
+                left: left as u64 * segment_size,
+            }
+        };
+        scheduler.left().map(line).collect()
+    }
+
+    /// For the size of the worker's next lease.
+    pub(super) fn pace(
+        &self,
+        worker: WorkerId,
+        scheduler: &Scheduler,
+        jobs: usize,
+        first_byte: Duration,
+        segment_size: u64,
+    ) -> Pace {
+        let with_it = scheduler.left().map(|(worker, _)| worker).chain([worker]);
+        Pace {
+            own: self.rate(worker).filter(|rate| *rate > 0.0),
+            all: with_it.filter_map(|worker| self.rate(worker)).sum(),
+            jobs,
+            first_byte: first_byte.as_secs_f64(),
+            segment_size,
+        }
+    }
+
+    /// For one who takes from another: a lease is worth dividing that lasts longer than `worth`.
+    pub(super) fn steal_terms(&self, worth: Duration, first_byte: Duration, segment_size: u64) -> StealTerms {
+        // Those who have had nothing to do say nothing of what a connection does.
+        let rates = self.0.values().filter_map(|member| member.rate.per_second()).filter(|rate| *rate > 0.0);
+        StealTerms {
+            least_seconds: worth.as_secs_f64(),
+            first_byte: first_byte.as_secs_f64(),
+            rate: median(rates.collect()).unwrap_or(0.0),
+            segment_size,
+        }
+    }
+
+    /// The worker's rate, by which it is stolen from. One that began less than `worth` ago has shown nothing yet:
+    /// nothing is taken from it.
+    pub(super) fn shown_rate(&self, worker: WorkerId, worth: Duration) -> f64 {
+        let shown = self.0.get(&worker).filter(|member| member.since.elapsed() > worth);
+        shown.and_then(|member| member.rate.per_second()).unwrap_or(f64::INFINITY)
+    }
+
+    fn rate(&self, worker: WorkerId) -> Option<f64> {
+        self.0.get(&worker)?.rate.per_second()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_nothing_to_do_says_nothing_of_what_a_connection_does() {
+        let mut crew = Crew::default();
+        let busy = crew.gauge(0);
+        (1..9).for_each(|idle| drop(crew.gauge(idle)));
+        busy.add_received(100_000);
+        crew.update(Duration::from_secs(1), Duration::ZERO);
+        let terms = crew.steal_terms(Duration::ZERO, Duration::ZERO, 1 << 16);
+        assert!((terms.rate - 100_000.0).abs() < 1.0, "{terms:?}");
+        assert_eq!(crew.received(), 100_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_just_begun_has_shown_nothing() {
+        let (mut crew, second) = (Crew::default(), Duration::from_secs(1));
+        crew.gauge(0).add_received(1000);
+        tokio::time::advance(2 * second).await;
+        crew.update(second, Duration::ZERO);
+        assert!((crew.shown_rate(0, second) - 1000.0).abs() < 1.0);
+        assert!(crew.shown_rate(0, 3 * second).is_infinite());
+        crew.begin_anew(0);
+        assert!(crew.shown_rate(0, second).is_infinite());
+    }
+}
