@@ -21,6 +21,7 @@ Examples:
   haul https://example.org/disk.img              download; the same command again resumes
   haul -d /tmp -j 16 https://example.org/a.iso   into /tmp, 16 requests at once
   haul -H @token.txt --json https://example.org/private.tar
+  haul -i list.txt --skip-existing               a list; the same command again goes on where it stopped
   haul status disk.img                           what an interrupted download holds
   haul tune https://example.org/disk.img         how many jobs are worth it there?
 
@@ -62,9 +63,11 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct DownloadArgs {
-    /// What to download, http or https; several are fetched one after the other
-    #[arg(required = true, value_name = "URL")]
+    /// What to download, http or https; several are fetched in this order
+    #[arg(required_unless_present = "input_file", value_name = "URL")]
     pub(crate) urls: Vec<Secret>,
+    #[command(flatten)]
+    pub(crate) many: ManyArgs,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
     #[command(flatten)]
@@ -75,6 +78,19 @@ pub(crate) struct DownloadArgs {
     pub(crate) resume: ResumeArgs,
     #[command(flatten)]
     pub(crate) feedback: FeedbackArgs,
+}
+
+/// Which downloads there are beside the URLs, and how many run at once.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Several downloads")]
+pub(crate) struct ManyArgs {
+    /// A list, - for stdin: one URL a line, below it indented out=, dir=, checksum=, header= as aria2 has them; or
+    /// JSON lines with url, out, dir, checksum, headers; # before a comment
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input_file: Option<PathBuf>,
+    /// Downloads at once
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::parallel_downloads)]
+    pub(crate) parallel_downloads: usize,
 }
 
 /// Where the bytes go.

@@ -15,8 +15,9 @@ const SHOWN: usize = 10;
 
 /// Does what was asked, and says why if it cannot.
 pub(crate) fn execute(cli: Cli) -> ExitCode {
+    let verbose = cli.download.feedback.verbose;
     let (ended, verbose) = match cli.command {
-        None => (download(&cli.download), cli.download.feedback.verbose),
+        None => (download(cli.download), verbose),
         Some(Command::Info(arguments)) => (info(&arguments), arguments.answer.verbose),
         Some(Command::Status(arguments)) => (status(&arguments), arguments.answer.verbose),
         Some(Command::Tune(arguments)) => (tune::tune(&arguments), arguments.answer.verbose),
@@ -28,7 +29,7 @@ pub(crate) fn execute(cli: Cli) -> ExitCode {
     })
 }
 
-fn download(arguments: &DownloadArgs) -> Result<ExitCode, Failure> {
+fn download(arguments: DownloadArgs) -> Result<ExitCode, Failure> {
     run::download(resolve(arguments, Surroundings::detect())?)
 }
 

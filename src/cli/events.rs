@@ -6,6 +6,7 @@ use haul::{Event, Phase, Progress, Report};
 use serde::Serialize;
 
 use super::exit::Failure;
+use super::tally::{Numbers, Tally};
 use super::{human, output};
 
 /// At most five progress events a second.
@@ -59,6 +60,13 @@ enum Line<'a> {
         /// What the bytes were compared with.
         #[serde(skip_serializing_if = "Option::is_none")]
         digest: Option<String>,
+    },
+    /// After several downloads: what they came to. Of no URL.
+    Summary {
+        url: (),
+        #[serde(flatten)]
+        numbers: Numbers,
+        elapsed_ms: u64,
     },
     Error {
         url: &'a str,
@@ -121,6 +129,13 @@ impl Journal {
             Failure::io("stdout", "write events", &error).report(false);
         }
     }
+}
+
+/// Says what several downloads came to.
+pub(crate) fn summary(tally: &Tally, elapsed: Duration) {
+    let line = Line::Summary { url: (), numbers: tally.numbers(), elapsed_ms: milliseconds(elapsed) };
+    let mut journal = Journal::new(String::new());
+    journal.write(&output::json(&line));
 }
 
 /// `None` for what the contract has no event for: notes are for people.

@@ -45,6 +45,11 @@ impl ExitCode {
         self as u8
     }
 
+    /// Whether a signal was first.
+    pub(crate) fn is_signal(self) -> bool {
+        matches!(self, Self::HungUp | Self::Interrupted | Self::Terminated)
+    }
+
     /// The word for it in JSON.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -107,6 +112,11 @@ impl Failure {
     /// The operating system said no: `place` is the path or the thing it was about.
     pub(crate) fn io(place: impl Display, doing: &str, error: &io::Error) -> Self {
         Self::new(ExitCode::Local, format!("{place}: cannot {doing}: {error}"))
+    }
+
+    /// Names the place in a list that it is about.
+    pub(crate) fn at(self, place: impl Display) -> Self {
+        Self { message: format!("{place}: {}", self.message), ..self }
     }
 
     /// Says it on stderr, in one line; with its causes, one line each, where they are asked for.

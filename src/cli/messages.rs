@@ -63,6 +63,32 @@ pub(crate) fn progress(now: &Progress) -> String {
     }
 }
 
+/// Several downloads, as one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Together {
+    pub(crate) ended: usize,
+    pub(crate) count: Option<usize>,
+    pub(crate) running: usize,
+    /// Body bytes.
+    pub(crate) received: u64,
+    /// Bytes per second.
+    pub(crate) rate: f64,
+    pub(crate) connections: usize,
+}
+
+/// How far they are: `37 of 500 ended, 16 under way: 9.3 MiB, 22.1 MiB/s, 16 connections`.
+pub(crate) fn together(now: &Together) -> String {
+    let of = now.count.map(|count| format!(" of {count}")).unwrap_or_default();
+    let connections = count(now.connections as u64, "connection");
+    let (received, rate) = (human::bytes(now.received), human::rate(now.rate));
+    format!("{}{of} ended, {} under way: {received}, {rate}, {connections}", now.ended, now.running)
+}
+
+/// Which of them it is: `[3/500]`.
+pub(crate) fn position(number: usize, count: Option<usize>) -> String {
+    count.map_or_else(|| format!("[{number}]"), |count| format!("[{number}/{count}]"))
+}
+
 fn amount(now: &Progress) -> String {
     let done = human::bytes(now.in_place);
     match now.total {

@@ -1,9 +1,11 @@
 //! The command line: arguments as typed → resolved → the library's builders, and what people and programs see.
 //!
 //! ```text
-//! args ─► resolve ─► run ─► signals            what was asked, decided, done
-//!   └► values          └──► events             --json, on stdout
-//!                      └──► messages, progress what a person sees, on stderr
+//! args ─► resolve ─► run ─► queue ─► list       what was asked, decided, done
+//!   └► values          └──► signals
+//!                      └──► observer ─► events   --json, on stdout
+//!                      │        └─► messages, board ─► progress   what a person sees, on stderr
+//!                      └──► tally                what it all came to
 //! commands: info, status, cancel               exit: codes and failures
 //! tune ─► chart, svg
 //! ```
@@ -12,19 +14,24 @@
 //! which indicatif draws).
 
 mod args;
+mod board;
 mod chart;
 mod commands;
 mod events;
 mod exit;
 mod headers;
 mod human;
+mod list;
 mod messages;
+mod observer;
 mod output;
 mod progress;
+mod queue;
 mod resolve;
 mod run;
 mod signals;
 mod svg;
+mod tally;
 mod tune;
 mod values;
 

@@ -44,11 +44,7 @@ impl Screen {
     pub(crate) fn update(&mut self, label: &str, progress: &Progress, now: Instant) {
         match self {
             Self::Bar { bar, color, measured } => {
-                if *measured != progress.total.is_some() {
-                    *measured = progress.total.is_some();
-                    bar.set_style(bar_style(*measured, *color));
-                }
-                progress.total.into_iter().for_each(|total| bar.set_length(total));
+                measure(bar, measured, progress.total, *color);
                 bar.set_position(progress.in_place);
                 let name = human::shortened(label, NAME_WIDTH);
                 bar.set_message(format!("{name}  {}", messages::progress(progress)));
@@ -57,6 +53,23 @@ impl Screen {
             Self::Plain { last } if now.duration_since(*last) >= PLAIN_INTERVAL => {
                 *last = now;
                 output::stderr(&format!("{label}: {}", messages::progress(progress)));
+            }
+            Self::Plain { .. } | Self::Off => {}
+        }
+    }
+
+    /// The same for several downloads, of which so many have ended.
+    pub(crate) fn update_all(&mut self, ended: usize, count: Option<usize>, line: String, now: Instant) {
+        match self {
+            Self::Bar { bar, color, measured } => {
+                measure(bar, measured, count.map(|count| count as u64), *color);
+                bar.set_position(ended as u64);
+                bar.set_message(line);
+                bar.tick();
+            }
+            Self::Plain { last } if now.duration_since(*last) >= PLAIN_INTERVAL => {
+                *last = now;
+                output::stderr(&line);
             }
             Self::Plain { .. } | Self::Off => {}
         }
@@ -76,6 +89,15 @@ impl Screen {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Gives the bar its end, where that is known.
+fn measure(bar: &ProgressBar, measured: &mut bool, total: Option<u64>, color: bool) {
+    if *measured != total.is_some() {
+        *measured = total.is_some();
+        bar.set_style(bar_style(*measured, color));
+    }
+    total.into_iter().for_each(|total| bar.set_length(total));
 }
 
 /// The message comes last and is cut at the terminal's edge, so that the line never wraps, however narrow.

@@ -14,13 +14,19 @@ use haul::{Download, DownloadBuilder, Durability, Existing, OnChange};
 use super::args::{self, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RequestArgs, Secret, TargetArgs};
 use super::exit::Failure;
 use super::headers::{BadLine, header, header_lines};
+use super::list::Entry;
+use super::queue::{List, Queue, Source};
 use super::values::Jobs;
 
 /// What a download command does, with nothing left to decide.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// What to download, in the order given.
-    pub(crate) downloads: Vec<Download>,
+    pub(crate) queue: Queue,
+    /// How many of them run at once.
+    pub(crate) at_once: usize,
+    /// Targets that exist are left alone.
+    pub(crate) skips: bool,
     /// What is said, and where.
     pub(crate) feedback: Feedback,
 }
@@ -73,24 +79,71 @@ impl Surroundings {
 }
 
 /// Decides everything that the command line leaves open.
-pub(crate) fn resolve(arguments: &DownloadArgs, surroundings: Surroundings) -> Result<Config, Failure> {
-    let DownloadArgs { urls, target, request, feedback, .. } = arguments;
+pub(crate) fn resolve(arguments: DownloadArgs, surroundings: Surroundings) -> Result<Config, Failure> {
+    refuse_contradictions(&arguments)?;
+    let feedback = resolve_feedback(&arguments.feedback, surroundings);
+    let (at_once, skips) = (arguments.many.parallel_downloads, arguments.target.skip_existing);
+    let source = arguments.many.input_file.as_deref().map(Source::named);
+    let template = Template { headers: headers(&arguments.request.headers)?, arguments };
+    let downloads =
+        template.arguments.urls.iter().map(|url| template.download(url)).collect::<Result<_, Failure>>()?;
+    let quiet = feedback.verbosity == Verbosity::Quiet;
+    let list = source.map(|source| List::new(source, template, quiet)).transpose()?;
+    Ok(Config { queue: Queue { downloads, list }, at_once, skips, feedback })
+}
+
+fn refuse_contradictions(arguments: &DownloadArgs) -> Result<(), Failure> {
+    let DownloadArgs { urls, many, target, request, .. } = arguments;
     if let Some(Secret(word)) = urls.iter().find(|url| Cli::command().find_subcommand(&url.0).is_some()) {
         return Err(Failure::usage(format!(
             "{word} is a command: write haul {word}, and its options after it"
         )));
     }
+    let listed = many.input_file.is_some();
+    let several = urls.len() > 1 || listed;
     let keeps = target.output.as_deref().is_some_and(|path| !is_null(path));
-    if urls.len() > 1 && keeps {
-        return Err(Failure::usage("several URLs cannot have one target: leave out -o, or use -d"));
+    let reads_stdin = |Secret(text): &Secret| text == STDIN_HEADERS;
+    let refusal = match () {
+        () if several && keeps => "several URLs cannot have one target: leave out -o, or use -d",
+        () if several && request.head_url.is_some() => "--head-url is for one URL: start haul once for each",
+        () if listed && !target.checksum.is_empty() => {
+            "--checksum is for one URL: write checksum= below each in the list"
+        }
+        () if many.input_file.as_deref() == Some(Path::new("-"))
+            && request.headers.iter().any(reads_stdin) =>
+        {
+            "-i - and -H @-: stdin can be read only once"
+        }
+        () => return Ok(()),
+    };
+    Err(Failure::usage(refusal))
+}
+
+/// What is said once for all downloads.
+#[derive(Debug)]
+pub(crate) struct Template {
+    arguments: DownloadArgs,
+    headers: Vec<(String, String)>,
+}
+
+impl Template {
+    fn download(&self, url: &Secret) -> Result<Download, Failure> {
+        Ok(builder(url, &self.headers, &self.arguments).build()?)
     }
-    if urls.len() > 1 && request.head_url.is_some() {
-        return Err(Failure::usage("--head-url is for one URL: start haul once for each"));
+
+    /// With what an entry of a list says for itself.
+    pub(crate) fn entry(&self, entry: &Entry) -> Result<Download, Failure> {
+        let mut builder = builder(&entry.url, &self.headers, &self.arguments);
+        builder = entry.headers.iter().fold(builder, |builder, (name, value)| builder.header(name, &value.0));
+        builder = entry.checksums.iter().fold(builder, DownloadBuilder::checksum);
+        if let Some(dir) = &entry.dir {
+            builder = builder.dir(dir);
+        }
+        if let Some(out) = &entry.out {
+            builder = to(builder, out);
+        }
+        Ok(builder.build()?)
     }
-    let headers = headers(&request.headers)?;
-    let download = |url: &Secret| Ok(builder(url, &headers, arguments).build()?);
-    let downloads = urls.iter().map(download).collect::<Result<_, Failure>>()?;
-    Ok(Config { downloads, feedback: resolve_feedback(feedback, surroundings) })
 }
 
 /// A request as the library takes it, without what concerns only downloads.
@@ -120,11 +173,9 @@ fn builder(url: &Secret, headers: &[(String, String)], arguments: &DownloadArgs)
             args::OnChange::Restart => OnChange::Restart,
             args::OnChange::Fail => OnChange::Fail,
         });
-    builder = match &target.output {
-        Some(path) if is_null(path) => builder.discard(),
-        Some(path) => builder.output(path),
-        None => builder,
-    };
+    if let Some(path) = &target.output {
+        builder = to(builder, path);
+    }
     builder = match fetch.jobs {
         Jobs::Auto => builder.auto_jobs(),
         Jobs::Fixed(jobs) => builder.jobs(jobs),
@@ -179,6 +230,10 @@ fn existing(target: &TargetArgs) -> Existing {
         (false, true) => Existing::Skip,
         (false, false) => Existing::Refuse,
     }
+}
+
+fn to(builder: DownloadBuilder, path: &Path) -> DownloadBuilder {
+    if is_null(path) { builder.discard() } else { builder.output(path) }
 }
 
 /// The one target that is no regular file: everything is fetched and nothing kept.
@@ -247,7 +302,7 @@ mod tests {
     }
 
     fn refused(arguments: &str) -> Failure {
-        resolve(&parse(arguments), FILE).unwrap_err()
+        resolve(parse(arguments), FILE).unwrap_err()
     }
 
     #[test]
@@ -269,16 +324,15 @@ mod tests {
                 Verbosity::Normal,
             ),
         ] {
-            let feedback =
-                resolve(&parse(&format!("{arguments} http://h/x")), surroundings).unwrap().feedback;
+            let feedback = resolve(parse(&format!("{arguments} http://h/x")), surroundings).unwrap().feedback;
             assert_eq!((feedback.progress, feedback.verbosity), (progress, verbosity), "{arguments}");
         }
     }
 
     #[test]
     fn several_urls_keep_their_order() {
-        let config = resolve(&parse("http://h/a http://h/b -d /tmp -o /dev/null"), FILE).unwrap();
-        let urls: Vec<_> = config.downloads.iter().map(Download::url).collect();
+        let config = resolve(parse("http://h/a http://h/b -d /tmp -o /dev/null"), FILE).unwrap();
+        let urls: Vec<_> = config.queue.downloads.iter().map(Download::url).collect();
         assert_eq!(urls, ["http://h/a", "http://h/b"]);
     }
 
@@ -287,6 +341,10 @@ mod tests {
         for (arguments, named) in [
             ("-o x http://h/a http://h/b", "one target"),
             ("--head-url http://h/s http://h/a http://h/b", "--head-url"),
+            ("-i list -o x", "one target"),
+            ("-i list --head-url http://h/s", "--head-url"),
+            ("-i list --checksum sha-256:00", "--checksum"),
+            ("-i - -H @-", "stdin"),
             ("http://h/a ftp://h/b", "ftp"),
             ("-q info http://h/a", "is a command"),
             ("-s 100k http://h/a", "power of two"),

@@ -1,19 +1,25 @@
-//! The download command: each URL in its turn, driven by its events, the clock and signals.
+//! The download command: each download in its turn, driven by its events, the clock and signals.
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use haul::{Download, ErrorKind, Event, Progress, Remains, Report};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use haul::{Download, ErrorKind, Remains, Report};
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::{MissedTickBehavior, Sleep, interval, sleep};
+use tokio::time::{MissedTickBehavior, Sleep, interval_at, sleep};
 
-use super::events::Journal;
+use super::board::Board;
+use super::events;
 use super::exit::{ExitCode, Failure};
-use super::progress::Screen;
+use super::observer::Observer;
+use super::output;
+use super::queue::{Feed, Item};
 use super::resolve::{Config, Feedback, Verbosity};
 use super::signals::Signals;
-use super::{messages, output};
+use super::tally::Tally;
 
 /// So long after a signal the download is not waited for any more: its disk does not answer.
 const AT_LAST: Duration = Duration::from_millis(1750);
@@ -21,24 +27,59 @@ const AT_LAST: Duration = Duration::from_millis(1750);
 /// How often progress is looked at: as often as the library refreshes it.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Downloads everything, one after the other. The exit code is that of the first that failed; a signal ends the
+/// Downloads everything, so many at once. The exit code is that of the first in order that failed; a signal ends the
 /// whole command and comes before that.
 pub(crate) fn download(config: Config) -> Result<ExitCode, Failure> {
     run_to_end(async {
-        let mut signals =
-            Signals::listen().map_err(|error| Failure::io("haul", "listen for signals", &error))?;
-        let mut first_failed = ExitCode::Success;
-        for download in config.downloads {
-            let code = run(download, config.feedback, &mut signals).await;
-            if first_failed == ExitCode::Success {
-                first_failed = code;
-            }
-            if let Some(stopped) = signals.stopped().filter(|_| code != ExitCode::Success) {
-                return Ok(stopped);
-            }
+        let began = Instant::now();
+        let signals = Signals::listen().map_err(|error| Failure::io("haul", "listen for signals", &error))?;
+        let Config { queue, at_once, feedback, skips } = config;
+        let (count, feed) = (queue.len(), queue.start()?);
+        let board = RefCell::new(Board::new(feedback.progress, count));
+        let (tally, started) = run_all(feed, at_once, &board, feedback, signals.clone()).await;
+        board.borrow().close();
+        if count != Some(1) {
+            sum_up(&tally, began.elapsed(), feedback, skips);
         }
-        Ok(first_failed)
+        // One that came when everything was done came too late.
+        let stopped = signals.stopped().filter(|_| tally.is_cut_short() || count != Some(started));
+        Ok(stopped.unwrap_or(tally.exit_code()))
     })
+}
+
+/// How they ended, and how many were begun.
+async fn run_all(
+    mut feed: Feed,
+    at_once: usize,
+    board: &RefCell<Board>,
+    feedback: Feedback,
+    mut signals: Signals,
+) -> (Tally, usize) {
+    let (mut tally, mut running) = (Tally::default(), FuturesUnordered::new());
+    let (mut begun, mut more) = (0, true);
+    loop {
+        tokio::select! {
+            biased;
+            Some((index, ended)) = running.next() => tally.note(index, &ended),
+            _ = signals.first(), if more => more = false,
+            item = feed.next(), if more && running.len() < at_once => match item {
+                Some(item) => {
+                    running.push(run(begun, item, board, feedback, signals.clone()));
+                    begun += 1;
+                }
+                None => more = false,
+            },
+            else => return (tally, begun),
+        }
+    }
+}
+
+fn sum_up(tally: &Tally, elapsed: Duration, feedback: Feedback, skips: bool) {
+    if feedback.json {
+        events::summary(tally, elapsed);
+    } else if feedback.verbosity > Verbosity::Quiet {
+        tally.summary(elapsed, skips).iter().for_each(|line| output::stderr(line));
+    }
 }
 
 /// Threads that wait for the disk: windows being populated, a sync, claims being read. More of them would not
@@ -64,23 +105,35 @@ fn runtime() -> Result<Runtime, Failure> {
     runtime.map_err(|error| Failure::io("haul", "start its threads", &error))
 }
 
-async fn run(download: Download, feedback: Feedback, signals: &mut Signals) -> ExitCode {
-    let mut observer = Observer::new(download.url(), feedback);
-    let ended = drive(download, &mut observer, signals).await;
-    match ended {
-        Ok(report) => observer.done(&report),
-        Err(failure) => observer.failed(&failure),
-    }
+/// Runs the `index`-th download to its end, and tells of it.
+async fn run(
+    index: usize,
+    item: Item,
+    board: &RefCell<Board>,
+    feedback: Feedback,
+    mut signals: Signals,
+) -> (usize, Result<Report, Failure>) {
+    let Item { place, download } = item;
+    let name = |download: &Download| download.url();
+    let url =
+        download.as_ref().map_or_else(|_| place.as_ref().map_or_else(String::new, ToString::to_string), name);
+    let mut observer = Observer::new(board, index, url, feedback);
+    let ended = match download {
+        Ok(download) => drive(download, &mut observer, &mut signals).await,
+        Err(failure) => Err(failure),
+    };
+    observer.ended(&ended);
+    (index, ended)
 }
 
 async fn drive(
     download: Download,
-    observer: &mut Observer,
+    observer: &mut Observer<'_>,
     signals: &mut Signals,
 ) -> Result<Report, Failure> {
     let mut handle = download.start();
     let (mut events, progress, controller) = (handle.events(), handle.progress(), handle.controller());
-    let mut ticks = interval(TICK);
+    let mut ticks = interval_at(tokio::time::Instant::now() + TICK, TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping = None;
     loop {
@@ -131,73 +184,6 @@ fn stopped(code: ExitCode, kept: bool) -> Failure {
         "stopped; there is nothing to resume from"
     };
     Failure::new(code, message)
-}
-
-/// Tells people and programs about one download.
-#[derive(Debug)]
-struct Observer {
-    /// What the download is called: its URL, then its target.
-    label: String,
-    verbosity: Verbosity,
-    screen: Screen,
-    journal: Option<Journal>,
-}
-
-impl Observer {
-    fn new(url: String, feedback: Feedback) -> Self {
-        Self {
-            journal: feedback.json.then(|| Journal::new(url.clone())),
-            label: url,
-            verbosity: feedback.verbosity,
-            screen: Screen::new(feedback.progress),
-        }
-    }
-
-    fn event(&mut self, event: &Event) {
-        if let Event::Started { path: Some(path), .. } = event {
-            self.label = messages::label(path);
-        }
-        let lines = messages::on_event(&self.label, event, self.verbosity);
-        self.screen.aside(|| {
-            for line in &lines {
-                output::stderr(line);
-            }
-            self.journal.iter_mut().for_each(|journal| journal.event(event));
-        });
-    }
-
-    fn progress(&mut self, progress: &Progress, now: Instant) {
-        self.screen.update(&self.label, progress, now);
-        if let Some(journal) = &mut self.journal {
-            self.screen.aside(|| journal.progress(progress, now));
-        }
-    }
-
-    /// With `--json` the event is the summary.
-    fn done(mut self, report: &Report) -> ExitCode {
-        self.screen.close();
-        if let Some(path) = &report.path {
-            self.label = messages::label(path);
-        }
-        match &mut self.journal {
-            Some(journal) => journal.done(report),
-            None if self.verbosity > Verbosity::Quiet => {
-                output::stderr(&messages::summary(&self.label, report));
-                if self.verbosity == Verbosity::Verbose {
-                    output::stderr(&messages::account(&self.label, report));
-                }
-            }
-            None => {}
-        }
-        ExitCode::Success
-    }
-
-    fn failed(mut self, failure: &Failure) -> ExitCode {
-        self.screen.close();
-        self.journal.iter_mut().for_each(|journal| journal.error(failure));
-        failure.report(self.verbosity == Verbosity::Verbose);
-        failure.code
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::exit::ExitCode;
 const AT_LAST: Duration = Duration::from_millis(1900);
 
 /// The signals that stop a download.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Signals {
     /// The first one that came, as the exit code that says so.
     first: watch::Receiver<Option<ExitCode>>,

@@ -91,6 +91,12 @@ pub(crate) fn number_of_jobs(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| "give a number from 1 to 256".into())
 }
 
+/// How many downloads run at once.
+pub(crate) fn parallel_downloads(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=256).contains(number));
+    number.ok_or_else(|| "give a number from 1 to 256".into())
+}
+
 /// A target file.
 pub(crate) fn output(path: PathBuf) -> Result<PathBuf, String> {
     if path == Path::new("-") {
@@ -231,6 +237,8 @@ mod tests {
         assert_eq!((jobs("auto"), jobs("16")), (Ok(Jobs::Auto), Ok(Jobs::Fixed(16))));
         assert!(jobs("many").unwrap_err().contains("1 to 256, or auto"));
         assert!(number_of_jobs("auto").unwrap_err().contains("1 to 256"));
+        assert_eq!(parallel_downloads("256"), Ok(256));
+        assert!(["0", "257", "-1", "x"].into_iter().all(|text| parallel_downloads(text).is_err()));
         assert!(output("-".into()).unwrap_err().contains("not there yet"));
         assert_eq!(output("./-".into()), Ok("./-".into()));
     }

@@ -1,0 +1,88 @@
+//! Tells people and programs about one download.
+
+use std::cell::RefCell;
+use std::time::Instant;
+
+use haul::{Event, Progress, Report};
+
+use super::board::Board;
+use super::events::Journal;
+use super::exit::Failure;
+use super::resolve::{Feedback, Verbosity};
+use super::{messages, output};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Observer<'a> {
+    /// Of all downloads.
+    board: &'a RefCell<Board>,
+    index: usize,
+    /// What the download is called: its URL, then its target.
+    label: String,
+    verbosity: Verbosity,
+    journal: Option<Journal>,
+}
+
+impl<'a> Observer<'a> {
+    /// Of the `index`-th download.
+    pub(crate) fn new(board: &'a RefCell<Board>, index: usize, url: String, feedback: Feedback) -> Self {
+        let journal = feedback.json.then(|| Journal::new(url.clone()));
+        Self { board, index, label: url, verbosity: feedback.verbosity, journal }
+    }
+
+    pub(crate) fn event(&mut self, event: &Event) {
+        if let Event::Started { path: Some(path), .. } = event {
+            self.label = messages::label(path);
+        }
+        let lines = messages::on_event(&self.label, event, self.verbosity);
+        if lines.is_empty() && self.journal.is_none() {
+            return;
+        }
+        self.board.borrow().aside(|| {
+            lines.iter().for_each(|line| output::stderr(line));
+            self.journal.iter_mut().for_each(|journal| journal.event(event));
+        });
+    }
+
+    pub(crate) fn progress(&mut self, progress: &Progress, now: Instant) {
+        self.board.borrow_mut().update(self.index, &self.label, progress, now);
+        if let Some(journal) = &mut self.journal {
+            self.board.borrow().aside(|| journal.progress(progress, now));
+        }
+    }
+
+    pub(crate) fn ended(mut self, ended: &Result<Report, Failure>) {
+        let board = self.board;
+        let received = ended.as_ref().map_or(0, |report| report.received);
+        board.borrow_mut().end(self.index, received);
+        if !board.borrow().is_of_many() {
+            board.borrow().close();
+        }
+        board.borrow().aside(|| match ended {
+            Ok(report) => self.done(report),
+            Err(failure) => self.failed(failure),
+        });
+    }
+
+    /// With `--json` the event is the summary.
+    fn done(&mut self, report: &Report) {
+        if let Some(path) = &report.path {
+            self.label = messages::label(path);
+        }
+        match &mut self.journal {
+            Some(journal) => journal.done(report),
+            None if self.verbosity > Verbosity::Quiet => {
+                output::stderr(&messages::summary(&self.label, report));
+                if self.verbosity == Verbosity::Verbose {
+                    output::stderr(&messages::account(&self.label, report));
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        self.journal.iter_mut().for_each(|journal| journal.error(failure));
+        failure.report(self.verbosity == Verbosity::Verbose);
+    }
+}
