@@ -10,6 +10,7 @@ mod committer;
 mod control;
 mod coordinator;
 mod crew;
+mod crumbs;
 mod curve;
 mod event;
 mod failures;

@@ -8,16 +8,19 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, join};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
 use super::blocking::blocking;
 use super::control::Control;
+use super::crumbs::{Crumbs, Reached};
 use super::gauge::Gauge;
 use crate::digest::SegmentCrc;
 use crate::error::Error;
 use crate::http::fetch::{Body, Fetcher};
-use crate::http::retry::{Fault, LEAST_PROGRESS, is_progress};
+use crate::http::retry::{Fault, is_progress};
 use crate::range::{ByteRange, Segments};
 use crate::scheduler::{Claim, WorkerId};
 use crate::store::part::{PartFile, Window};
@@ -118,59 +121,73 @@ impl Worker {
 
     /// Works off one lease.
     async fn work(&mut self, span: Span) -> Result<(), Halt> {
-        let mut body = span.body;
-        let Some(mut filling) = self.claim().await? else { return Ok(()) };
-        let mut crumbs = false;
-        // How long requests that were called off had brought nothing: another connection is no excuse for silence.
-        let mut starved = Duration::ZERO;
+        let Some(claim) = self.claim().await? else { return Ok(()) };
+        self.shared.control.running().await;
+        // A window may wait for the disk: the request does not wait for it.
+        let start = self.shared.segments.range(claim.segments.start).start;
+        let wanted = self.wanted(start, claim.lease_end);
+        let (asked, window) = join(self.ask_for(wanted, span.body), self.window(&claim)).await;
+        let (mut asked, mut filling) = (Some(asked), Filling::new(window?, &claim));
+        let mut crumbs = Crumbs::new(self.shared.fetcher.timeout());
         loop {
             self.shared.control.running().await;
             if filling.window.space() == 0 && !self.advance(&mut filling).await? {
                 return Ok(());
             }
-            let (from, began) = (filling.window.position(), Instant::now());
-            let reached = self.fetch(&mut filling, body.take()).await;
-            let brought = filling.window.position() - from;
-            starved = if brought < LEAST_PROGRESS { starved + began.elapsed() } else { Duration::ZERO };
-            let patience = self.shared.fetcher.timeout();
+            let from = filling.window.position();
+            let Asked { began, answer } = match asked.take() {
+                Some(asked) => asked,
+                None => self.ask_for(self.wanted(from, filling.lease_end), None).await,
+            };
+            let reached = self.receive(&mut filling, answer).await;
+            let (brought, full) = (filling.window.position() - from, filling.window.space() == 0);
             let fault = match reached {
                 Ok(Reached::LeaseEnd) => return Ok(()),
-                Ok(Reached::Pause) => continue,
-                Ok(Reached::CalledOff) if starved < patience => continue,
-                Ok(Reached::CalledOff) => Fault::Silent(patience),
-                Ok(Reached::BodyEnd) if brought >= LEAST_PROGRESS || filling.window.space() == 0 => continue,
-                // A server may send less than was asked for (H13), but not crumb after crumb.
-                Ok(Reached::BodyEnd) if brought > 0 && !crumbs => {
-                    crumbs = true;
-                    continue;
-                }
-                Ok(Reached::BodyEnd) => Fault::Cut(format!("a whole answer of {brought} bytes")),
-                Err(Halt::Fault(fault)) => fault,
+                Ok(reached) => crumbs.judge(reached, brought, began.elapsed(), full),
+                Err(Halt::Fault(fault)) => Some(fault),
                 Err(halt) => return Err(halt),
             };
-            starved = Duration::ZERO;
-            let (segment, progressed) = (filling.next, is_progress(brought, &fault));
-            let ask = |worker, reply| Message::Failed { worker, segment, progressed, fault, reply };
-            sleep(self.ask(ask).await?).await;
+            if let Some(fault) = fault {
+                crumbs.settle();
+                let (segment, progressed) = (filling.next, is_progress(brought, &fault));
+                let ask = |worker, reply| Message::Failed { worker, segment, progressed, fault, reply };
+                sleep(self.ask(ask).await?).await;
+            }
         }
     }
 
-    /// One request, from where the window stands to the end of the lease.
-    async fn fetch(&mut self, filling: &mut Filling, ready: Option<Body>) -> Result<Reached, Halt> {
-        let end = self.shared.segments.bytes(&(0..filling.lease_end)).end;
-        let wanted = ByteRange::new(filling.window.position(), end).offset(self.shared.base);
-        let mut called_off = pin!(self.gauge.begin());
-        let control = self.shared.control.clone();
-        let mut paused = pin!(control.paused());
+    /// What is missing of the lease, in the object.
+    fn wanted(&self, from: u64, lease_end: usize) -> ByteRange {
+        let end = self.shared.segments.bytes(&(0..lease_end)).end;
+        ByteRange::new(from, end).offset(self.shared.base)
+    }
+
+    /// One request. The probe's answer may be one to it.
+    async fn ask_for(&self, wanted: ByteRange, ready: Option<Body>) -> Asked {
+        let began = Instant::now();
+        let mut called_off = self.gauge.begin().boxed();
         // The probe may have had to ask for other bytes than those that are missing.
-        let mut body = match ready.filter(|body| body.position() == wanted.start) {
-            Some(body) => body,
+        let answer = match ready.filter(|body| body.position() == wanted.start) {
+            Some(body) => Ok(Some(body)),
             None => tokio::select! {
                 biased;
-                () = &mut called_off => return Ok(Reached::CalledOff),
-                body = self.open(wanted) => body?,
+                () = &mut called_off => Ok(None),
+                body = self.open(wanted) => body.map(Some),
             },
         };
+        Asked { began, answer: answer.map(|body| body.map(|body| (body, called_off))) }
+    }
+
+    async fn open(&self, wanted: ByteRange) -> Result<Body, Fault> {
+        let _waiting = self.gauge.wait();
+        self.shared.fetcher.open(wanted).await
+    }
+
+    /// Writes what an answer brings, to the end of the lease.
+    async fn receive(&mut self, filling: &mut Filling, answer: Answer) -> Result<Reached, Halt> {
+        let Some((mut body, mut called_off)) = answer? else { return Ok(Reached::CalledOff) };
+        let control = self.shared.control.clone();
+        let mut paused = pin!(control.paused());
         loop {
             let waiting = self.gauge.wait();
             let chunk = tokio::select! {
@@ -196,31 +213,26 @@ impl Worker {
         }
     }
 
-    async fn open(&self, wanted: ByteRange) -> Result<Body, Fault> {
-        let _waiting = self.gauge.wait();
-        self.shared.fetcher.open(wanted).await
-    }
-
     /// From a full window to the next of the lease; `false` at its end.
     async fn advance(&mut self, filling: &mut Filling) -> Result<bool, Halt> {
         self.window_segments = filling.next_size(self.window_segments, self.shared.segments);
-        let next = self.claim().await?;
-        let more = next.is_some();
-        next.into_iter().for_each(|next| *filling = next);
-        Ok(more)
+        let Some(claim) = self.claim().await? else { return Ok(false) };
+        *filling = Filling::new(self.window(&claim).await?, &claim);
+        Ok(true)
     }
 
-    /// Claims the next segments of the lease and opens a window on them. `None` at the end of the lease.
-    async fn claim(&mut self) -> Result<Option<Filling>, Halt> {
+    /// Claims the next segments of the lease. `None` at its end.
+    async fn claim(&self) -> Result<Option<Claim>, Halt> {
         let most = self.window_segments;
-        let Some(claim) = self.ask(|worker, reply| Message::Claim { worker, most, reply }).await? else {
-            return Ok(None);
-        };
+        self.ask(|worker, reply| Message::Claim { worker, most, reply }).await
+    }
+
+    /// Opens a window on what was claimed.
+    async fn window(&self, claim: &Claim) -> Result<Window, Error> {
         let range = self.shared.segments.bytes(&claim.segments);
         let part = Arc::clone(&self.shared.part);
         // Populating a map may wait for the disk.
-        let window = blocking(move || part.window(range)).await?;
-        Ok(Some(Filling::new(window, &claim)))
+        blocking(move || part.window(range)).await
     }
 
     async fn ask<T>(&self, message: impl FnOnce(WorkerId, oneshot::Sender<T>) -> Message) -> Result<T, Halt> {
@@ -234,15 +246,14 @@ impl Worker {
     }
 }
 
-/// How far a request got.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reached {
-    LeaseEnd,
-    BodyEnd,
-    Pause,
-    /// Another connection will do better.
-    CalledOff,
+/// A request that was made.
+struct Asked {
+    began: Instant,
+    answer: Answer,
 }
+
+/// A body, and when to stop reading it; `None` if that was before it came.
+type Answer = Result<Option<(Body, BoxFuture<'static, ()>)>, Fault>;
 
 /// A window being filled, segment by segment.
 struct Filling {
