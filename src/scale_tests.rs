@@ -48,10 +48,11 @@ impl World {
             self.writing.insert(worker, claim.segments);
             return true;
         }
-        let span = self.scheduler.lease(worker, Pace::unknown(JOBS));
+        let pace = Pace::unknown(JOBS);
+        let span = self.scheduler.lease(worker, pace);
         // As the coordinator has it: nothing is taken from one that has not begun.
         let rate = |other: usize| if self.writing.contains_key(&other) { 1.0 } else { f64::INFINITY };
-        let span = span.or_else(|| self.scheduler.steal(worker, TERMS, rate));
+        let span = span.or_else(|| self.scheduler.steal(worker, pace, TERMS, rate));
         self.requests += usize::from(span.is_some());
         span.is_some()
     }

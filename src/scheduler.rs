@@ -74,9 +74,13 @@ impl Scheduler {
 
     /// The next span for an idle worker, `None` when everything missing is leased.
     pub(crate) fn lease(&mut self, worker: WorkerId, pace: Pace) -> Option<Range<usize>> {
+        self.lease_up_to(worker, pace.share(self.all_left(), self.least_span))
+    }
+
+    /// What is unleased, and what is leased and has not landed for certain.
+    fn all_left(&self) -> usize {
         let unleased: usize = self.unleased.iter().map(|(start, end)| end - start).sum();
-        let leased: usize = self.left().map(|(_, left)| left).sum();
-        self.lease_up_to(worker, pace.share(unleased + leased, self.least_span))
+        unleased + self.left().map(|(_, left)| left).sum::<usize>()
     }
 
     /// The first missing run, at most `most` segments of it.
@@ -92,14 +96,16 @@ impl Scheduler {
     }
 
     /// The far end of the lease with the most time left at its holder's own rate, in bytes per second: as much of it
-    /// as leaves the same time to both.
+    /// as leaves the same time to both, and no more than the thief's share of everything that is left.
     pub(crate) fn steal(
         &mut self,
         thief: WorkerId,
+        pace: Pace,
         terms: StealTerms,
         rate: impl Fn(WorkerId) -> f64,
     ) -> Option<Range<usize>> {
         debug_assert!(!self.leases.contains_key(&thief), "a worker has one lease");
+        let most = pace.share(self.all_left(), 1);
         let (_, rate, lease) = self
             .leases
             .iter_mut()
@@ -109,7 +115,7 @@ impl Scheduler {
             .filter(|(seconds, ..)| *seconds > terms.least_seconds)
             .max_by(|(a, ..), (b, ..)| a.total_cmp(b))?;
         let end = lease.end;
-        lease.end -= lease.fair_share(rate, terms);
+        lease.end -= lease.fair_share(rate, terms).min(most);
         let taken = lease.end..end;
         self.leases.insert(thief, Lease { claimed: taken.start..taken.start, end });
         Some(taken)

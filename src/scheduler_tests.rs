@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 
 const TERMS: StealTerms = StealTerms { least_seconds: 0.0, first_byte: 0.0, rate: 1.0, segment_size: 1 };
 
+/// One job's share: everything.
+const ALL: Pace = Pace { own: None, all: 0.0, jobs: 1, first_byte: 0.0, segment_size: 1 };
+
 #[derive(Clone, Debug)]
 enum Step {
     Lease(WorkerId),
@@ -67,7 +70,7 @@ impl Model {
                 self.scheduler.lease(worker, Pace::unknown(5)).is_some().then(|| self.busy.insert(worker));
             }
             Step::Steal(worker) if !self.busy.contains(&worker) => {
-                self.scheduler.steal(worker, TERMS, |_| 1.0).is_some().then(|| self.busy.insert(worker));
+                self.scheduler.steal(worker, ALL, TERMS, |_| 1.0).is_some().then(|| self.busy.insert(worker));
             }
             Step::Claim(worker, most) if self.busy.contains(&worker) => self.claim(worker, most),
             Step::Fail(worker) if self.busy.remove(&worker) => {
@@ -144,7 +147,7 @@ fn two_leases() -> Scheduler {
 fn the_far_half_of_the_slowest_lease_is_taken() {
     let mut scheduler = two_leases();
     let rate = |worker| if worker == 1 { 1.0 } else { 100.0 };
-    assert_eq!(scheduler.steal(2, TERMS, rate), Some(15..20), "eight and half of two");
+    assert_eq!(scheduler.steal(2, ALL, TERMS, rate), Some(15..20), "eight and half of two");
     assert_eq!(scheduler.claim(1, 99), Some(Claim { segments: 12..13, lease_end: 15 }));
     while scheduler.claim(1, 99).is_some() {}
     assert_eq!(scheduler.leased(), 2, "the victim stops at the new end");
@@ -153,13 +156,24 @@ fn the_far_half_of_the_slowest_lease_is_taken() {
 #[test]
 fn who_is_faster_takes_more_and_who_needs_longer_to_begin_takes_less() {
     let terms = StealTerms { segment_size: 1000, rate: 1000.0, ..TERMS };
-    let taken = |victim, terms| two_leases().steal(2, terms, |worker| [9e9, victim][worker]).unwrap().len();
+    let taken =
+        |victim, terms| two_leases().steal(2, ALL, terms, |worker| [9e9, victim][worker]).unwrap().len();
     assert_eq!(taken(1000.0, StealTerms { rate: 4000.0, ..terms }), 7, "of nine seconds' work four fifths");
     assert_eq!(taken(1000.0, StealTerms { rate: 500.0, ..terms }), 3, "and a third");
     assert_eq!(taken(1000.0, StealTerms { first_byte: 5.0, ..terms }), 2, "five of them are done by then");
     assert_eq!(taken(1000.0, StealTerms { first_byte: 50.0, ..terms }), 1);
     assert_eq!(taken(0.0, StealTerms { rate: 1e6, ..terms }), 8, "all that is not claimed");
     assert_eq!(taken(0.0, StealTerms { rate: 0.0, ..terms }), 5, "nothing is known: half");
+}
+
+#[test]
+fn nobody_takes_more_than_its_share_of_everything_that_is_left() {
+    let standing = |worker| if worker == 1 { 0.0 } else { 9e9 };
+    // Of eighteen segments a quarter, at four bytes a second and all sixteen.
+    let pace = Pace { own: Some(4.0), all: 16.0, jobs: 4, ..ALL };
+    let terms = StealTerms { rate: 4.0, ..TERMS };
+    assert_eq!(two_leases().steal(2, pace, terms, standing), Some(15..20), "of all twenty");
+    assert_eq!(two_leases().steal(2, Pace { all: 40.0, ..pace }, terms, standing), Some(18..20), "a tenth");
 }
 
 /// A worker's lease of a thousand segments of a kilobyte, of which it does so many a second.
@@ -189,10 +203,10 @@ fn what_is_claimed_or_nearly_done_is_not_worth_stealing() {
     let mut scheduler = Scheduler::new(std::iter::once(0..10), 10);
     scheduler.lease_up_to(0, 10);
     let terms = StealTerms { least_seconds: 1.0, segment_size: 100, ..TERMS };
-    assert_eq!(scheduler.steal(1, terms, |_| 1000.0), None, "done in a second");
-    assert_eq!(scheduler.clone().steal(1, terms, |_| 0.0), Some(5..10), "stands still");
+    assert_eq!(scheduler.steal(1, ALL, terms, |_| 1000.0), None, "done in a second");
+    assert_eq!(scheduler.clone().steal(1, ALL, terms, |_| 0.0), Some(5..10), "stands still");
     while scheduler.claim(0, 10).is_some_and(|claim| claim.segments.end < 10) {}
-    assert_eq!(scheduler.steal(1, terms, |_| 0.0), None, "all claimed");
+    assert_eq!(scheduler.steal(1, ALL, terms, |_| 0.0), None, "all claimed");
 }
 
 #[test]
@@ -203,8 +217,8 @@ fn a_lease_is_as_long_as_what_is_left_of_it_takes_at_its_holders_rate() {
     assert_eq!(scheduler.leased(), 1);
     // Six segments of 100 bytes at 100 bytes/s.
     let terms = |least_seconds| StealTerms { least_seconds, segment_size: 100, rate: 100.0, first_byte: 2.0 };
-    assert_eq!(scheduler.clone().steal(1, terms(6.0), |_| 100.0), None);
-    assert_eq!(scheduler.steal(1, terms(5.9), |_| 100.0), Some(7..10), "six and half of four, less two");
+    assert_eq!(scheduler.clone().steal(1, ALL, terms(6.0), |_| 100.0), None);
+    assert_eq!(scheduler.steal(1, ALL, terms(5.9), |_| 100.0), Some(7..10), "six and half of four, less two");
     assert_eq!(scheduler.leased(), 2);
     scheduler.release(0, |_| false);
     scheduler.release(1, |_| false);

@@ -292,8 +292,9 @@ impl Tuner {
             return self.step(sample, mean, 2 * self.jobs);
         }
         (self.best, self.fewest) = (Some(before.jobs), before.jobs);
-        // Where a window takes its time, what is open stays open for a while.
-        if self.terms.round_trip < NEAR || mean < before.goodput * LESS {
+        // Where a window takes its time, what is open stays open for a while. Even if far less came: what it is compared
+        // with may have been a burst, behind a packet that was lost.
+        if self.terms.round_trip < NEAR {
             self.jobs = before.jobs;
         }
         self.keep(sample.now);

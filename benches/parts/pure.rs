@@ -103,8 +103,9 @@ fn work_off(mut scheduler: Scheduler, jobs: usize) -> usize {
             begun[worker] = scheduler.claim(worker, 4).is_some();
             if !begun[worker] {
                 let rate = |other: usize| if begun[other] { 1e6 } else { f64::INFINITY };
-                let span = scheduler.lease(worker, pace(jobs));
-                black_box(span.or_else(|| scheduler.steal(worker, TERMS, rate)));
+                let pace = pace(jobs);
+                let span = scheduler.lease(worker, pace);
+                black_box(span.or_else(|| scheduler.steal(worker, pace, TERMS, rate)));
             }
         }
     }
@@ -146,7 +147,9 @@ fn scheduler(criterion: &mut Criterion) {
     group.bench_function(BenchmarkId::new("steal", 256), |b| {
         b.iter_batched_ref(
             || scheduler.clone(),
-            |scheduler| scheduler.steal(256, TERMS, |worker| if worker == 200 { 1e5 } else { 1e6 }),
+            |scheduler| {
+                scheduler.steal(256, pace(256), TERMS, |worker| if worker == 200 { 1e5 } else { 1e6 })
+            },
             BatchSize::SmallInput,
         );
     });

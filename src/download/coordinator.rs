@@ -338,7 +338,7 @@ impl<'a> Coordinator<'a> {
                 self.idle.push((worker, reply));
                 return;
             }
-            self.crew.begin_anew(worker);
+            self.crew.begin(worker);
             // Only a worker that panicked does not listen, and `on_panic` hears of that.
             let _ = reply.send(Span { body });
         }
@@ -354,13 +354,14 @@ impl<'a> Coordinator<'a> {
         let (first_byte, size) = (self.first_byte(), segments.size());
         // Where their number is looked for it may double soon.
         let jobs = self.job.request.jobs.min(2 * self.throttle.limit());
-        let pace = self.crew.pace(worker, &self.scheduler, jobs, first_byte, size);
+        let idle = |worker| self.idle.iter().any(|(id, _)| *id == worker);
+        let pace = self.crew.pace(worker, idle, jobs, first_byte, size);
         if self.scheduler.lease(worker, pace).is_some() {
             return true;
         }
         let worth = tuning.least_steal.max(4 * first_byte);
         let terms = self.crew.steal_terms(worth, first_byte, size);
-        self.scheduler.steal(worker, terms, |worker| self.crew.shown_rate(worker, worth)).is_some()
+        self.scheduler.steal(worker, pace, terms, |worker| self.crew.shown_rate(worker, worth)).is_some()
     }
 
     /// How long a request takes to its first byte, as far as known.
@@ -384,7 +385,7 @@ impl<'a> Coordinator<'a> {
             now: now - self.began,
             received,
             first_byte: self.first_byte(),
-            ending: !self.idle.is_empty() && self.throttle.limit() > lines.len(),
+            spare: self.idle.iter().filter(|(worker, _)| self.crew.is_warm(*worker)).count(),
             lines: &lines,
         });
         called_off.into_iter().for_each(|worker| self.crew.call_off(worker));
@@ -395,7 +396,7 @@ impl<'a> Coordinator<'a> {
         let now = Instant::now();
         let elapsed = now - self.ticked;
         self.ticked = now;
-        self.crew.update(elapsed, self.first_byte());
+        self.crew.update(&self.scheduler, elapsed, self.first_byte());
         let received = self.crew.received();
         let remaining = self.files.identity.extent().len() - self.files.ledger.bytes();
         self.throttle.observe(now, received, remaining, self.crew.running(&self.scheduler));

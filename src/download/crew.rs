@@ -34,11 +34,18 @@ impl Crew {
         Arc::clone(&self.0.entry(worker).or_insert_with(new).gauge)
     }
 
-    /// A worker that begins anew has no rate yet.
+    /// A worker's next request begins, most likely on the connection of the last one: its rate is still good.
+    pub(super) fn begin(&mut self, worker: WorkerId) {
+        if let Some(member) = self.0.get_mut(&worker) {
+            member.since = Instant::now();
+        }
+    }
+
+    /// A worker begins anew, on another connection: it has no rate yet.
     pub(super) fn begin_anew(&mut self, worker: WorkerId) {
+        self.begin(worker);
         if let Some(member) = self.0.get_mut(&worker) {
             member.rate = Rate::starting_at(member.gauge.received());
-            member.since = Instant::now();
         }
     }
 
@@ -48,12 +55,16 @@ impl Crew {
         self.begin_anew(worker);
     }
 
-    /// Takes the rates, `elapsed` after they were taken last.
-    pub(super) fn update(&mut self, elapsed: Duration, first_byte: Duration) {
+    /// Takes the rates of those who hold a lease, `elapsed` after they were taken last.
+    pub(super) fn update(&mut self, scheduler: &Scheduler, elapsed: Duration, first_byte: Duration) {
         let [least, most] = RATE_MEMORY;
         let memory = (4 * first_byte).clamp(least, most);
-        for member in self.0.values_mut() {
-            member.rate.update(member.gauge.received(), elapsed, memory);
+        for (worker, _) in scheduler.left() {
+            let Some(member) = self.0.get_mut(&worker) else { continue };
+            // The time until the answer says nothing of the connection, if it is not out of all proportion.
+            if member.gauge.is_delivering() || member.since.elapsed() > 2 * first_byte {
+                member.rate.update(member.gauge.received(), elapsed, memory);
+            }
         }
     }
 
@@ -85,19 +96,20 @@ impl Crew {
         scheduler.left().map(line).collect()
     }
 
-    /// For the size of the worker's next lease.
+    /// For the size of the worker's next lease. Who is between two leases works as well as who holds one: all do but
+    /// the `idle`.
     pub(super) fn pace(
         &self,
         worker: WorkerId,
-        scheduler: &Scheduler,
+        idle: impl Fn(WorkerId) -> bool,
         jobs: usize,
         first_byte: Duration,
         segment_size: u64,
     ) -> Pace {
-        let with_it = scheduler.left().map(|(worker, _)| worker).chain([worker]);
+        let at_work = self.0.iter().filter(|(id, _)| **id == worker || !idle(**id));
         Pace {
             own: self.rate(worker).filter(|rate| *rate > 0.0),
-            all: with_it.filter_map(|worker| self.rate(worker)).sum(),
+            all: at_work.filter_map(|(_, member)| member.rate.per_second()).sum(),
             jobs,
             first_byte: first_byte.as_secs_f64(),
             segment_size,
@@ -116,6 +128,11 @@ impl Crew {
         }
     }
 
+    /// The worker has a connection, as far as it goes by what came.
+    pub(super) fn is_warm(&self, worker: WorkerId) -> bool {
+        self.0.get(&worker).is_some_and(|member| member.gauge.is_delivering())
+    }
+
     /// The worker's rate, by which it is stolen from. One that began less than `worth` ago has shown nothing yet:
     /// nothing is taken from it.
     pub(super) fn shown_rate(&self, worker: WorkerId, worth: Duration) -> f64 {
@@ -132,27 +149,69 @@ impl Crew {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Four workers, of which the first `leased` hold a lease.
+    fn crew(leased: usize) -> (Crew, Scheduler) {
+        let (mut crew, mut scheduler) = (Crew::default(), Scheduler::new([0..40, 50..60], 1));
+        (0..4).for_each(|worker| drop(crew.gauge(worker)));
+        (0..leased).for_each(|worker| assert!(scheduler.lease_up_to(worker, 10).is_some()));
+        (crew, scheduler)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_has_nothing_to_do_says_nothing_of_what_a_connection_does() {
-        let mut crew = Crew::default();
-        let busy = crew.gauge(0);
-        (1..9).for_each(|idle| drop(crew.gauge(idle)));
-        busy.add_received(100_000);
-        crew.update(Duration::from_secs(1), Duration::ZERO);
+        let (mut crew, scheduler) = crew(1);
+        crew.gauge(0).add_received(100_000);
+        crew.update(&scheduler, SECOND, Duration::ZERO);
         let terms = crew.steal_terms(Duration::ZERO, Duration::ZERO, 1 << 16);
         assert!((terms.rate - 100_000.0).abs() < 1.0, "{terms:?}");
         assert_eq!(crew.received(), 100_000);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_has_just_begun_has_shown_nothing() {
-        let (mut crew, second) = (Crew::default(), Duration::from_secs(1));
+    async fn who_is_between_two_leases_works_and_keeps_its_rate() {
+        let (mut crew, mut scheduler) = crew(2);
+        (0..2).for_each(|worker| crew.gauge(worker).add_received(1000));
+        crew.update(&scheduler, SECOND, Duration::ZERO);
+        scheduler.release(1, |_| false);
+        crew.update(&scheduler, 9 * SECOND, Duration::ZERO);
+        let pace = |worker, idle: &[WorkerId]| {
+            let pace = crew.pace(worker, |other| idle.contains(&other), 4, Duration::ZERO, 1);
+            (pace.own.map(f64::round), pace.all.round())
+        };
+        assert_eq!(pace(1, &[2, 3]), (Some(1000.0), 1_000.0 + crew.rate(0).unwrap().round()));
+        assert_eq!(
+            pace(0, &[1, 2, 3]),
+            (pace(0, &[]).0, crew.rate(0).unwrap().round()),
+            "an idle one does not"
+        );
+        assert_eq!(pace(2, &[0, 1, 3]), (None, 0.0), "nothing is known of it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_until_the_answer_is_no_slowness_unless_it_is_long() {
+        let ((mut crew, scheduler), first_byte) = (crew(1), Duration::from_millis(100));
         crew.gauge(0).add_received(1000);
-        tokio::time::advance(2 * second).await;
-        crew.update(second, Duration::ZERO);
-        assert!((crew.shown_rate(0, second) - 1000.0).abs() < 1.0);
-        assert!(crew.shown_rate(0, 3 * second).is_infinite());
+        crew.update(&scheduler, SECOND, first_byte);
+        crew.begin(0);
+        drop(crew.gauge(0).begin());
+        crew.update(&scheduler, SECOND, first_byte);
+        assert_eq!(crew.rate(0).map(f64::round), Some(1000.0));
+        tokio::time::advance(3 * first_byte).await;
+        crew.update(&scheduler, SECOND, first_byte);
+        assert!(crew.rate(0).unwrap() < 500.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_just_begun_has_shown_nothing() {
+        let (mut crew, scheduler) = crew(1);
+        crew.gauge(0).add_received(1000);
+        tokio::time::advance(2 * SECOND).await;
+        crew.update(&scheduler, SECOND, Duration::ZERO);
+        assert!((crew.shown_rate(0, SECOND) - 1000.0).abs() < 1.0);
+        assert!(crew.shown_rate(0, 3 * SECOND).is_infinite());
         crew.begin_anew(0);
-        assert!(crew.shown_rate(0, second).is_infinite());
+        assert!(crew.shown_rate(0, SECOND).is_infinite() && crew.rate(0).is_none());
     }
 }

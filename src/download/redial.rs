@@ -6,14 +6,14 @@
 //!   is asked for again on a new connection, ever less often; when bytes come, so are all that are still silent. TCP
 //!   itself would wait for up to twice as long as the silence was.
 //! - *One* is silent: it alone is asked for again.
-//! - One is *slow* for its siblings: asked for again on a new connection, on a budget, since where a link is shared
-//!   another connection is no faster.
+//! - One is *slow* for its siblings: asked for again on a new connection, on a budget of attempts that do no good, since
+//!   where a link is shared another connection is no faster.
 //! - At the *end*, when others have nothing left to do, their connections take over from one that would keep everyone
 //!   waiting.
 //!
 //! A worker that is called off goes on at the very byte where it was.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::scheduler::WorkerId;
@@ -68,8 +68,8 @@ pub(crate) struct Look<'a> {
     pub(crate) received: u64,
     /// How long a request takes to its first byte.
     pub(crate) first_byte: Duration,
-    /// Others wait for these to end, and have connections to spare.
-    pub(crate) ending: bool,
+    /// How many connections have nothing left to do but to take over from these.
+    pub(crate) spare: usize,
     pub(crate) lines: &'a [Line],
 }
 
@@ -100,6 +100,8 @@ pub(crate) struct Redialer {
     /// How many may be called off for being slow.
     budget: usize,
     budget_grows: Duration,
+    /// Who was called off for being slow, and has not yet shown that it did any good.
+    were_slow: HashSet<WorkerId>,
     /// What a connection does here, in bytes per second.
     typical: f64,
 }
@@ -117,6 +119,7 @@ impl Redialer {
             in_vain: HashMap::new(),
             budget: (terms.jobs / 4).max(1),
             budget_grows: terms.silence * BUDGET_TIME,
+            were_slow: HashSet::new(),
             typical: 0.0,
         }
     }
@@ -144,7 +147,8 @@ impl Redialer {
         let shown = self.shown(look);
         let rates: Vec<f64> =
             look.lines.iter().filter(|line| line.age > shown).filter_map(|line| line.rate).collect();
-        if rates.len() >= LEAST_SIBLINGS {
+        // Who is left at the end is left because it is slow.
+        if rates.len() >= LEAST_SIBLINGS && look.spare == 0 {
             self.typical = median(rates).unwrap_or(self.typical);
         }
         let well = |line: &&Line| {
@@ -153,6 +157,8 @@ impl Redialer {
         };
         for line in look.lines.iter().filter(well) {
             self.in_vain.remove(&line.worker);
+            // It was the connection and not the link: what did good costs nothing.
+            self.budget += usize::from(self.were_slow.remove(&line.worker));
         }
         if look.now > self.budget_grows {
             self.budget += 1;
@@ -202,12 +208,14 @@ impl Redialer {
     fn one_by_one(&mut self, look: Look<'_>) -> Vec<WorkerId> {
         let patience = self.silence(look) * 2;
         let mut called_off = look.silent_for(|worker| self.patience(patience, worker));
-        if look.ending {
+        if look.spare > 0 {
             called_off.extend(self.keeps_waiting(look));
         } else if called_off.is_empty()
             && self.budget > 0
             && let Some(worker) = self.slowest(look)
         {
+            // Once more in vain costs once more.
+            self.were_slow.insert(worker);
             self.budget -= 1;
             called_off.push(worker);
         }
@@ -235,19 +243,21 @@ impl Redialer {
         (rate * SLOW < self.typical && long).then_some(line.worker)
     }
 
-    /// Who would take far longer for the rest than a connection that has nothing to do.
+    /// Who would take far longer for the rest than a connection that has nothing to do: as many as there are of those.
     fn keeps_waiting(&self, look: Look<'_>) -> Vec<WorkerId> {
         let (first_byte, typical) = (look.first_byte, self.typical);
         let least_age = (first_byte * 3).max(self.terms.silence / 8);
+        let own = |line: &Line| seconds(line.left, line.rate.unwrap_or(0.0));
         let keeps = |line: &&Line| {
-            let own = seconds(line.left, line.rate.unwrap_or(0.0));
             let other = first_byte.as_secs_f64() + seconds(line.left, typical);
             line.silent.is_some()
                 && line.age > self.patience(least_age, line.worker)
                 && typical > 0.0
-                && own > 2.0 * other
+                && own(line) > 2.0 * other
         };
-        look.lines.iter().filter(keeps).map(|line| line.worker).collect()
+        let mut keeping: Vec<&Line> = look.lines.iter().filter(keeps).collect();
+        keeping.sort_by(|a, b| own(b).total_cmp(&own(a)));
+        keeping.iter().take(look.spare).map(|line| line.worker).collect()
     }
 }
 

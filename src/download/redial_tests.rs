@@ -13,15 +13,15 @@ struct Link {
     /// Bytes per second, since when, and when a byte came last.
     lines: Vec<(f64, Duration, Duration)>,
     left: u64,
-    ending: bool,
+    spare: usize,
 }
 
 impl Link {
     fn new(rates: &[f64]) -> Self {
         let terms = RedialTerms { silence: SECOND, jobs: rates.len() };
         let lines = rates.iter().map(|rate| (*rate, Duration::ZERO, Duration::ZERO)).collect();
-        let (now, received, left, ending) = (Duration::ZERO, 0.0, 100 << 20, false);
-        Self { redialer: Redialer::new(terms), now, received, lines, left, ending }
+        let (now, received, left, spare) = (Duration::ZERO, 0.0, 100 << 20, 0);
+        Self { redialer: Redialer::new(terms), now, received, lines, left, spare }
     }
 
     /// Goes on for so long; gives who was called off, and when. Who is called off has the rate `then`.
@@ -37,8 +37,8 @@ impl Link {
             let lines: Vec<Line> = (0..self.lines.len()).map(|worker| self.line(worker)).collect();
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test's sum")]
             let received = self.received as u64;
-            let (now, ending) = (self.now, self.ending);
-            let look = Look { now, received, first_byte: FIRST_BYTE, ending, lines: &lines };
+            let (now, spare) = (self.now, self.spare);
+            let look = Look { now, received, first_byte: FIRST_BYTE, spare, lines: &lines };
             for worker in self.redialer.judge(look) {
                 self.lines[worker] = (then, self.now, self.now);
                 called_off.push((worker, self.now));
@@ -116,7 +116,7 @@ fn who_is_busy_with_this_machine_is_not_silent() {
         left: 1 << 20,
     };
     let lines = [line(0, Some(5 * SECOND)), line(1, None)];
-    let look = Look { now: 9 * SECOND, received: 0, first_byte: FIRST_BYTE, ending: false, lines: &lines };
+    let look = Look { now: 9 * SECOND, received: 0, first_byte: FIRST_BYTE, spare: 0, lines: &lines };
     assert_eq!(redialer.judge(look), []);
     assert_eq!(redialer.judge(Look { lines: &lines[..1], ..look }), [0]);
 }
@@ -126,8 +126,8 @@ fn a_server_may_think_before_it_answers() {
     let ask = |silent, answered| {
         let line = Line { worker: 0, silent: Some(silent), answered, age: silent, rate: None, left: 1 << 20 };
         let mut redialer = Redialer::new(RedialTerms { silence: SECOND, jobs: 2 });
-        let (now, received, ending) = (9 * SECOND, 0, false);
-        redialer.judge(Look { now, received, first_byte: FIRST_BYTE, ending, lines: &[line] }).len()
+        let (now, received, spare) = (9 * SECOND, 0, 0);
+        redialer.judge(Look { now, received, first_byte: FIRST_BYTE, spare, lines: &[line] }).len()
     };
     assert_eq!((ask(SECOND, true), ask(SECOND, false), ask(2 * SECOND, false)), (1, 0, 1));
 }
@@ -144,6 +144,15 @@ fn a_slow_one_is_asked_for_again_on_a_budget() {
 }
 
 #[test]
+fn what_does_good_is_not_charged_to_the_budget() {
+    let (fast, slow) = (4.0 * MB, 0.4 * MB);
+    let mut link = Link::new(&[fast, slow, fast, slow, fast, slow, fast, fast, fast]);
+    let tried = link.run(20 * SECOND, fast);
+    assert_eq!(tried.len(), 3, "the second and third when the first has shown that it helps");
+    assert!(tried[2].1 < 5 * SECOND, "before the budget grows: {tried:?}");
+}
+
+#[test]
 fn a_slow_one_that_is_nearly_done_is_left_alone() {
     let mut link = Link::new(&[4.0 * MB, 0.4 * MB, 4.0 * MB, 4.0 * MB]);
     link.left = 100_000;
@@ -155,7 +164,7 @@ fn at_the_end_the_others_connections_take_over() {
     let mut link = Link::new(&[4.0 * MB, 4.0 * MB, 4.0 * MB, 4.0 * MB]);
     link.run(3 * SECOND, MB);
     link.lines[3].0 = 0.1 * MB;
-    (link.ending, link.left) = (true, 200_000);
+    (link.spare, link.left) = (1, 200_000);
     let tried = link.run(SECOND, 4.0 * MB);
     assert_eq!(tried.len(), 1);
     assert_eq!(tried[0].0, 3);
@@ -163,11 +172,34 @@ fn at_the_end_the_others_connections_take_over() {
 }
 
 #[test]
+fn as_many_take_over_as_have_nothing_to_do_and_from_the_slowest() {
+    let mut link =
+        Link::new(&[4.0 * MB, 0.2 * MB, 4.0 * MB, 0.1 * MB, 4.0 * MB, 4.0 * MB, 4.0 * MB, 0.3 * MB]);
+    link.left = 100_000;
+    assert_eq!(link.run(2 * SECOND, 4.0 * MB), []);
+    link.left = 2_000_000;
+    let lines: Vec<Line> = (0..8).map(|worker| link.line(worker)).collect();
+    let look = Look { now: link.now, received: 1 << 30, first_byte: FIRST_BYTE, spare: 2, lines: &lines };
+    assert_eq!(link.redialer.judge(look), [3, 1]);
+}
+
+#[test]
+fn who_is_left_at_the_end_says_nothing_of_what_a_connection_does() {
+    let mut link = Link::new(&[4.0 * MB, 4.0 * MB, 4.0 * MB, 0.5 * MB, 0.5 * MB, 0.5 * MB]);
+    link.left = 400_000;
+    assert_eq!(link.run(3 * SECOND, MB), []);
+    // The fast ones are done.
+    (link.lines, link.spare) = (link.lines.split_off(3), 3);
+    link.left = 2_000_000;
+    assert_eq!(link.run(SECOND / 2, 4.0 * MB).len(), 3);
+}
+
+#[test]
 fn who_stays_slow_at_the_end_is_asked_for_again_ever_less_often() {
     let mut link = Link::new(&[4.0 * MB, 4.0 * MB, 4.0 * MB, 4.0 * MB]);
     link.run(3 * SECOND, MB);
     link.lines[3].0 = 0.1 * MB;
-    (link.ending, link.left) = (true, 2_000_000);
+    (link.spare, link.left) = (1, 2_000_000);
     let tried = link.run(60 * SECOND, 0.1 * MB).len();
     assert!((5..=9).contains(&tried), "{tried}");
 }
