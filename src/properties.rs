@@ -32,6 +32,7 @@ pub fn checkpoint(slot: &[u8]) {
     assert!(!identity.source.contains(char::is_control));
     // Sending it does not panic.
     identity.validator.iter().for_each(|validator| drop(headers::pin(validator)));
+    assert!(generation <= checkpoint::MAX_GENERATION, "others can follow it");
     let again = checkpoint::encode(generation, commit, &checkpoint);
     assert_eq!(slot.get(..again.len()), Some(&again[..]), "one state has one way to be written");
     assert!(again.len() as u64 <= checkpoint::slot_size(&checkpoint));

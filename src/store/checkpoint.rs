@@ -20,6 +20,8 @@ const HEADER: usize = 32;
 const BLOCK: u64 = 4096;
 /// The largest body: [`Segments::MAX_COUNT`] CRCs and bits, and some text.
 const MAX_BODY: usize = 32 << 20;
+/// More commits than anybody makes, and as many again can follow it.
+pub(crate) const MAX_GENERATION: u64 = u64::MAX / 2;
 /// The largest file that is read as a checkpoint.
 pub(crate) const MAX_FILE: u64 = 2 * (MAX_BODY as u64 + 2 * BLOCK);
 
@@ -170,6 +172,9 @@ fn frame(slot: &[u8]) -> Result<(u64, Commit, &[u8]), Slot> {
         return Err(Slot::Invalid);
     }
     let generation = u64::from_le_bytes(header[16..24].try_into().expect("eight bytes"));
+    if generation > MAX_GENERATION {
+        return Err(Slot::Invalid);
+    }
     Ok((generation, commit, body))
 }
 

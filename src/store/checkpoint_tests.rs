@@ -44,7 +44,8 @@ proptest! {
     #[test]
     fn what_is_written_is_read(
         length in 0..200 * SEGMENT, start in 0..1_u64 << 40, beyond in 0..1_u64 << 40, validator in validators(),
-        landed in prop::collection::vec(any::<(prop::sample::Index, u32)>(), 0..50), generation: u64, hard: bool,
+        landed in prop::collection::vec(any::<(prop::sample::Index, u32)>(), 0..50), generation in 0..=MAX_GENERATION,
+        hard: bool,
     ) {
         let mut ledger = Ledger::new(Segments::new(length, SEGMENT).unwrap());
         for (index, crc) in landed.iter().filter(|_| length > 0) {
@@ -135,6 +136,15 @@ fn h64_no_file_is_read_beyond_64_mib_and_the_largest_checkpoint_is_shorter() {
     let slot = slot_size(&Checkpoint { ledger: largest, ..sample() });
     assert!(2 * slot <= MAX_FILE, "{slot}");
     assert_eq!(MAX_FILE, (64 << 20) + (16 << 10));
+}
+
+#[test]
+fn h64_a_generation_that_none_could_follow_is_not_believed() {
+    let of = |generation| decode(&encode(generation, Commit::Hard, &sample()));
+    assert!(matches!(of(MAX_GENERATION), Slot::Valid { .. }));
+    for generation in [MAX_GENERATION + 1, u64::MAX - 1, u64::MAX] {
+        assert_eq!(of(generation), Slot::Invalid, "{generation}");
+    }
 }
 
 #[test]
