@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::target::Target;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::checkpoint::Checkpoint;
+use crate::store::checkpoint::{Checkpoint, NO_FILE};
 use crate::store::commit::{CheckpointFile, Found};
 use crate::store::medium::{Entry, Medium};
 
@@ -51,14 +51,17 @@ impl Claimed {
     /// Whether the target is the part file of a download that was whole: its process died between the rename
     /// and the end (H52).
     pub(crate) fn is_finished(&self) -> Result<bool> {
-        let Some((_, left)) = &self.left else { return Ok(false) };
-        // A stream's checkpoint tells nothing about its file, and inodes are used again.
-        let file = Entry::File { inode: left.identity.inode, length: left.identity.extent().len() };
-        let named =
-            !left.identity.extent().is_empty() && self.target.entry(self.target.name())? == Some(file);
+        let Some((checkpoint, left)) = &self.left else { return Ok(false) };
+        let identity = &left.identity;
+        // What is only claimed may be gone with the power, whoever gave the file its name.
+        if identity.inode == NO_FILE || !checkpoint.durable().all() {
+            return Ok(false);
+        }
+        let file = Entry::File { inode: identity.inode, length: identity.extent().len() };
+        let named = self.target.entry(self.target.name())? == Some(file);
         // Where the name was given by a link, the file may have its old one still.
         let part = self.target.entry(&self.target.part_name())?;
-        Ok(named && left.ledger.complete().all() && part.is_none_or(|part| part == file))
+        Ok(named && part.is_none_or(|part| part == file))
     }
 
     /// The checkpoint file, made and locked if there was none.
@@ -176,6 +179,7 @@ mod tests {
     use crate::store::commit::Snapshot;
     use crate::store::fixture::{SEGMENT, checkpoint};
     use crate::store::medium::Replace;
+    use crate::store::part::PartFile;
     use std::ffi::OsStr;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -198,19 +202,27 @@ mod tests {
     fn h52_a_file_that_has_both_names_is_finished() {
         let dir = tempfile::tempdir().unwrap();
         let target = target(&dir);
-        let part = target.folder().create(&target.part_name()).unwrap();
-        part.set_len(4 * SEGMENT).unwrap();
-        let of_part = |landed| {
+        let medium = target.folder().create(&target.part_name()).unwrap();
+        medium.set_len(4 * SEGMENT).unwrap();
+        let inode = medium.inode().unwrap();
+        let part = PartFile::streamed(&target.part_path(), medium);
+        let of = |landed, inode| {
             let checkpoint = checkpoint(landed);
-            let identity = Identity { inode: part.inode().unwrap(), ..checkpoint.identity };
+            let identity = Identity { inode, ..checkpoint.identity };
             Checkpoint { identity, ..checkpoint }
         };
         let slots = target.folder().create(&target.checkpoint_name()).unwrap();
-        let mut file = CheckpointFile::start(&target.checkpoint_path(), slots, of_part(0)).unwrap();
+        let mut file = CheckpointFile::start(&target.checkpoint_path(), slots, of(0, inode)).unwrap();
         std::fs::hard_link(target.part_path(), target.path()).unwrap();
-        assert!(!Claimed::new(target.clone(), false).unwrap().is_finished().unwrap(), "not whole");
-        file.soft(&Snapshot(Arc::new(of_part(4)))).unwrap();
-        assert!(Claimed::new(target, false).unwrap().is_finished().unwrap());
+        let is_finished = || Claimed::new(target.clone(), false).unwrap().is_finished().unwrap();
+        assert!(!is_finished(), "not whole");
+        file.soft(&Snapshot(Arc::new(of(4, inode)))).unwrap();
+        assert!(!is_finished(), "and this may be gone with the power");
+        let mut synced = |inode| file.hard(&Snapshot(Arc::new(of(4, inode))).sync(&part).unwrap()).unwrap();
+        synced(NO_FILE);
+        assert!(!is_finished(), "of no file");
+        synced(inode);
+        assert!(is_finished());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
 use crate::plan;
 use crate::range::Segments;
-use crate::store::checkpoint::{Checkpoint, Identity};
+use crate::store::checkpoint::{Checkpoint, Identity, NO_FILE};
 use crate::store::commit::{CheckpointFile, Snapshot};
 use crate::store::disk::Nowhere;
 use crate::store::part::PartFile;
@@ -67,13 +67,13 @@ impl Files {
         let part = part.map_err(|error| Error::io(&path, "create the part file", error))?;
         let part = PartFile::reserve(target.folder(), &path, part, reserve)?;
         let identity = Identity { inode: part.inode()?, ..identity };
-        let first =
-            Checkpoint { identity: identity.clone(), ledger: ledger.clone(), saved_at: unix_seconds() };
-        let checkpoint = CheckpointFile::start(&target.checkpoint_path(), medium, first)?;
+        let mut files = Self::new(part, None, identity, ledger);
+        let first = files.checkpoint_now();
+        files.checkpoint = Some(CheckpointFile::start(&target.checkpoint_path(), medium, first)?);
         target.make_names_durable()?;
         // What is reserved needs no more room.
-        let room = if reserve == 0 { target.folder().free_space().ok() } else { None };
-        Ok(Self { room, ..Self::new(part, Some(checkpoint), identity, ledger) })
+        files.room = if reserve == 0 { target.folder().free_space().ok() } else { None };
+        Ok(files)
     }
 
     pub(crate) fn new(
@@ -153,7 +153,12 @@ impl Files {
     }
 
     pub(crate) fn checkpoint_now(&self) -> Checkpoint {
-        Checkpoint { identity: self.identity.clone(), ledger: self.ledger.clone(), saved_at: unix_seconds() }
+        let mut identity = self.identity.clone();
+        if identity.extent().is_empty() {
+            // Of no bytes all are complete from the start.
+            identity.inode = NO_FILE;
+        }
+        Checkpoint { identity, ledger: self.ledger.clone(), saved_at: unix_seconds() }
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -166,6 +171,9 @@ impl Files {
         if let Some(ledger) = &self.streamed {
             (now.identity.total, now.identity.end) = (self.length, self.length);
             now.ledger = ledger.clone();
+        }
+        if now.identity.extent().len() == self.length {
+            now.identity.inode = self.identity.inode;
         }
         Snapshot(Arc::new(now))
     }

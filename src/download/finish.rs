@@ -28,7 +28,7 @@ pub(crate) fn finish(
             .at(target.part_path().display())
             .hint("run the same command again"));
     }
-    if let Some(checkpoint) = files.checkpoint.as_mut().filter(|_| length > 0) {
+    if let Some(checkpoint) = &mut files.checkpoint {
         // After a power cut it tells a later run that what has the name is whole (H52). Without it that run only
         // finds the name taken, so its failure is no reason to stop.
         let _ = checkpoint.hard(durable);

@@ -115,8 +115,7 @@ fn h51_power_cuts_during_a_stream() {
 
 #[test]
 fn h35_power_cuts_while_nothing_is_downloaded() {
-    let empty = Content::new(1, 0);
-    cut_everywhere(&World::new(Resource::new(empty)).object(empty).untold(), nothing);
+    cut_everywhere(&nothing_at_all(), nothing);
 }
 
 #[test]
@@ -140,6 +139,19 @@ fn h52_a_crash_between_the_name_and_the_end_is_finished_without_a_request() {
 fn h52_so_is_a_stream() {
     crash_after_the_name(&World::new(Resource::new(OBJECT).chunked().no_ranges().rate(RATE)));
     crash_after_the_name(&World::new(Resource::new(OBJECT).no_ranges().rate(RATE)));
+}
+
+#[test]
+fn h52_so_is_an_empty_object() {
+    crash_after_the_name(&nothing_at_all());
+    let chunked = Resource::new(EMPTY).chunked().no_ranges();
+    crash_after_the_name(&World::new(chunked).object(EMPTY));
+}
+
+const EMPTY: Content = Content::new(1, 0);
+
+fn nothing_at_all() -> World {
+    World::new(Resource::new(EMPTY)).object(EMPTY)
 }
 
 fn crash_after_the_name(world: &World) {

@@ -38,8 +38,6 @@ pub(super) struct World {
     /// Every run finds the server as the first one did.
     renewed: Option<Resource>,
     target: &'static str,
-    /// The checkpoint cannot tell a whole file from another: there is nothing in it.
-    tells: bool,
     /// The versions of the object that the target may be.
     versions: Vec<Content>,
     /// What has the target's name before.
@@ -57,7 +55,6 @@ impl World {
             options: |builder| builder,
             renewed: None,
             target: "/x",
-            tells: true,
             versions: vec![OBJECT],
             old: None,
             spoiled: Vec::new(),
@@ -81,12 +78,6 @@ impl World {
     /// The folders of this path are to be made.
     pub(super) fn target(mut self, target: &'static str) -> Self {
         self.target = target;
-        self
-    }
-
-    /// Of nothing the checkpoint has nothing to tell.
-    pub(super) fn untold(mut self) -> Self {
-        self.tells = false;
         self
     }
 
@@ -205,7 +196,7 @@ impl World {
             if any_order && said.contains("without a checkpoint") {
                 ended = self.run_with(disk, DownloadBuilder::ignore_checkpoint);
             }
-            let over = disk.names(self.folder()) == ["x"] || !self.tells;
+            let over = disk.names(self.folder()) == ["x"];
             if over && said.contains("exists already") && self.assert_right_name(disk) {
                 return None;
             }

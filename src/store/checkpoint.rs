@@ -25,6 +25,9 @@ pub(crate) const MAX_GENERATION: u64 = u64::MAX / 2;
 /// The largest file that is read as a checkpoint.
 pub(crate) const MAX_FILE: u64 = 2 * (MAX_BODY as u64 + 2 * BLOCK);
 
+/// The inode of no file.
+pub(crate) const NO_FILE: u64 = 0;
+
 /// Which kind of commit a slot was written by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Commit {
@@ -47,7 +50,8 @@ pub(crate) struct Identity {
     pub(crate) encoding: Option<String>,
     /// Scheme, host and path: for people, and to tell another URL from this one. No secrets (H73).
     pub(crate) source: String,
-    /// Of the part file: a finished file that lost its name to a crash is known by it (H52).
+    /// Of the part file: a finished file that lost its name to a crash is known by it (H52). [`NO_FILE`] as long as
+    /// the bytes are none, or not known: then nothing tells a finished file from one that is not.
     pub(crate) inode: u64,
 }
 
