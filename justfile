@@ -82,7 +82,7 @@ fuzz TARGET SECONDS="60":
 
 # One small fault at a time in the modules that decide; needs cargo-mutants 27. docs/mutants.md has the survivors.
 mutants *ARGS:
-    cargo mutants -j1 --output target --baseline skip --timeout 30 --build-timeout 600 --test-package haul-offline \
+    PROPTEST_CASES=64 cargo mutants -j1 --output target --baseline skip --timeout 30 --build-timeout 600 --test-package haul-offline \
         --exclude src/http/fetch.rs --exclude src/http/probe.rs {{ ARGS }}
 
 # The same for what asks and reads over the network, with haul itself and a loopback server: the tests of `http`.

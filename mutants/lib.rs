@@ -11,6 +11,8 @@ mod checksum;
 mod digest;
 #[path = "../src/error.rs"]
 mod error;
+#[path = "../src/hosts.rs"]
+mod hosts;
 #[path = "../src/ledger.rs"]
 mod ledger;
 #[path = "../src/object.rs"]
@@ -26,6 +28,13 @@ mod store;
 #[path = "../src/url.rs"]
 mod url;
 
+// What is in a folder beside its file is found from above only.
+#[path = "../src"]
+mod above {
+    pub(crate) mod tuner;
+}
+use above::tuner;
+
 #[path = "../src/http"]
 mod http {
     pub(crate) mod answer;
@@ -37,6 +46,11 @@ mod http {
 
 #[path = "../src/download"]
 mod download {
+    mod crew;
+    pub(crate) mod curve;
     pub(crate) mod failures;
+    mod gauge;
+    mod progress;
     pub(crate) mod redial;
+    pub(crate) mod throttle;
 }
