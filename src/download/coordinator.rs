@@ -24,7 +24,7 @@ use super::reporter::Reporter;
 use super::request::Request;
 use super::throttle::Throttle;
 use super::verify::{Judged, verify};
-use super::worker::{Message, Shared, Span, Worker};
+use super::worker::{Message, Shared, Span, WINDOW_TIME, Worker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Traffic;
 use crate::http::fetch::{Body, Fetcher};
@@ -83,7 +83,7 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
     }
     coordinator.report_progress();
     coordinator.remember().await;
-    let Some(committer) = coordinator.committer.take() else { return turn };
+    let Some(mut committer) = coordinator.committer.take() else { return turn };
     committer.publish(coordinator.files.snapshot());
     let last = match &turn {
         // The run goes on: finishing syncs, and so does the next transfer.
@@ -222,6 +222,8 @@ impl<'a> Coordinator<'a> {
                 self.dispatch();
             }
             Message::Claim { worker, most, reply } => {
+                let size = self.files.ledger.segments().size();
+                let most = most.min(self.crew.claimable(worker, 2 * WINDOW_TIME, size));
                 // Only a worker that panicked does not listen, and `on_panic` hears of that.
                 let _ = reply.send(self.scheduler.claim(worker, most));
             }
@@ -240,6 +242,16 @@ impl<'a> Coordinator<'a> {
             self.failures.land(index);
         }
         self.dirty = true;
+        self.publish();
+    }
+
+    /// Has what is new committed, if it is time.
+    fn publish(&mut self) {
+        if let Some(committer) = self.committer.as_mut().filter(|committer| self.dirty && committer.is_due())
+        {
+            committer.publish(self.files.snapshot());
+            self.dirty = false;
+        }
     }
 
     fn on_claim(&mut self, (index, judged): Judged) -> Result<Option<Turn>> {
@@ -359,7 +371,7 @@ impl<'a> Coordinator<'a> {
         if self.scheduler.lease(worker, pace).is_some() {
             return true;
         }
-        let worth = tuning.least_steal.max(4 * first_byte);
+        let worth = tuning.least_steal.max(3 * first_byte);
         let terms = self.crew.steal_terms(worth, first_byte, size);
         self.scheduler.steal(worker, pace, terms, |worker| self.crew.shown_rate(worker, worth)).is_some()
     }
@@ -402,9 +414,7 @@ impl<'a> Coordinator<'a> {
         self.throttle.observe(now, received, remaining, self.crew.running(&self.scheduler));
         self.dispatch();
         self.redial(received, now);
-        if let Some(committer) = self.committer.as_ref().filter(|_| std::mem::take(&mut self.dirty)) {
-            committer.publish(self.files.snapshot());
-        }
+        self.publish();
         self.report_progress();
         Ok(())
     }

@@ -46,7 +46,7 @@ impl Default for Tuning {
             // Strong after two seconds; a third, because Date has whole ones.
             settle: Duration::from_secs(3),
             drip_time: Duration::from_secs(30),
-            soft_interval: Duration::from_millis(50),
+            soft_interval: Duration::from_millis(20),
             hard_interval: Duration::from_secs(1),
             furnish: std::convert::identity,
         }
