@@ -70,7 +70,8 @@ pub(super) struct Session {
 /// Runs a download to its end.
 pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Reporter) -> Result<Report> {
     let mut url = request.url.clone();
-    let client = Client::new(&mut url, request.client_options())?;
+    let client = Client::new(request.pool.connections(), &mut url, request.client_options());
+    client.set_up(&url).await?;
     let mut session = Session {
         request,
         control,
