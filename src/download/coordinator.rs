@@ -393,11 +393,13 @@ impl<'a> Coordinator<'a> {
     /// Calls off the requests that other connections will do better at.
     fn redial(&mut self, received: u64, now: Instant) {
         let lines = self.crew.lines(&self.scheduler, self.files.ledger.segments().size(), now);
+        // Those who may not work, since fewer do as well, have not come to the end.
+        let room = self.throttle.limit().saturating_sub(lines.len());
         let called_off = self.redialer.judge(Look {
             now: now - self.began,
             received,
             first_byte: self.first_byte(),
-            spare: self.idle.iter().filter(|(worker, _)| self.crew.is_warm(*worker)).count(),
+            spare: self.crew.warm(self.idle.iter().map(|(worker, _)| *worker)).min(room),
             lines: &lines,
         });
         called_off.into_iter().for_each(|worker| self.crew.call_off(worker));

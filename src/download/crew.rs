@@ -143,9 +143,9 @@ impl Crew {
         }
     }
 
-    /// The worker has a connection, as far as it goes by what came.
-    pub(super) fn is_warm(&self, worker: WorkerId) -> bool {
-        self.0.get(&worker).is_some_and(|member| member.gauge.is_delivering())
+    /// How many of them have a connection, to go by what came.
+    pub(super) fn warm(&self, workers: impl Iterator<Item = WorkerId>) -> usize {
+        workers.filter_map(|worker| self.0.get(&worker)).filter(|member| member.gauge.is_delivering()).count()
     }
 
     /// The worker's rate, by which it is stolen from. One that began less than `worth` ago has shown nothing yet:
@@ -216,6 +216,13 @@ mod tests {
         tokio::time::advance(3 * first_byte).await;
         crew.update(&scheduler, SECOND, first_byte);
         assert!(crew.rate(0).unwrap() < 500.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_had_bytes_has_a_connection() {
+        let (mut crew, _) = crew(0);
+        (1..3).for_each(|worker| crew.gauge(worker).add_received(1));
+        assert_eq!((crew.warm(0..4), crew.warm([0, 2, 9].into_iter())), (2, 1));
     }
 
     #[tokio::test(start_paused = true)]
