@@ -5,7 +5,7 @@
 
 #[path = "../src/bitmap.rs"]
 mod bitmap;
-#[path = "../src/checksum.rs"]
+#[path = "../src/checksum/mod.rs"]
 mod checksum;
 #[path = "../src/digest.rs"]
 mod digest;
@@ -38,6 +38,7 @@ use above::tuner;
 #[path = "../src/http"]
 mod http {
     pub(crate) mod answer;
+    pub(crate) mod digests;
     pub(crate) mod disposition;
     pub(crate) mod headers;
     pub(crate) mod redirect;

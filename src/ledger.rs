@@ -100,6 +100,13 @@ impl Ledger {
         self.counts == Counts { complete: self.segments.count(), claimed: 0 }
     }
 
+    /// From the first byte on, how many are in place and are no claim.
+    pub(crate) fn certain_prefix(&self) -> u64 {
+        let missing = self.complete.clear_runs().next().map(|run| run.start);
+        let end = missing.into_iter().chain(self.claims().next()).min().unwrap_or(self.segments.count());
+        self.segments.bytes(&(0..end)).end
+    }
+
     /// How many bytes the complete segments hold.
     pub(crate) fn bytes(&self) -> u64 {
         let full = self.counts.complete as u64 * self.segments.size();
@@ -194,6 +201,23 @@ mod tests {
         assert!(Ledger::of_claims(segments(), Bitmap::new(2), vec![0; 3]).is_none());
         assert!(Ledger::of_claims(segments(), Bitmap::new(3), vec![0; 2]).is_none());
         assert!(Ledger::of_claims(segments(), Bitmap::new(3), vec![0; 3]).is_some());
+    }
+
+    #[test]
+    fn the_certain_prefix_ends_at_what_is_missing_or_claimed() {
+        let size = 64 << 10;
+        let mut bits = Bitmap::new(3);
+        bits.set(1);
+        let mut ledger = Ledger::of_claims(segments(), bits, vec![7; 3]).unwrap();
+        assert_eq!(ledger.certain_prefix(), 0);
+        ledger.land(0, 1);
+        assert_eq!(ledger.certain_prefix(), size, "up to the claim");
+        ledger.confirm(1);
+        assert_eq!(ledger.certain_prefix(), 2 * size);
+        ledger.land(2, 1);
+        assert_eq!(ledger.certain_prefix(), 2 * size + 5);
+        ledger.lose(0);
+        assert_eq!(ledger.certain_prefix(), 0);
     }
 
     #[test]

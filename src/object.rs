@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::checksum::Checksum;
+use crate::checksum::Proof;
 use crate::url::SafeUrl;
 
 /// What tells one version of an object from another (RFC 9110 §8.8).
@@ -94,11 +94,20 @@ pub(crate) struct Object {
     pub(crate) validator: Result<Validator, NoValidator>,
     /// It changed less than two seconds before the answer: its validator is looked at once more at the finish.
     pub(crate) fresh: bool,
-    /// What the server says that the bytes of this version come to (RFC 9530 §3).
-    pub(crate) digest: Option<Checksum>,
+    /// What the server says that the bytes of this version come to.
+    pub(crate) proof: Option<Proof>,
 }
 
 impl Object {
+    /// Takes what proved `before`, if that is the same version and nothing proves this one: not every answer says it.
+    pub(crate) fn or_proved_as(self, before: Option<&Self>) -> Self {
+        let same = |before: &&Self| {
+            self.validator.is_ok() && before.validator == self.validator && before.length == self.length
+        };
+        let known = before.filter(same).and_then(|before| before.proof.clone());
+        Self { proof: self.proof.or(known), ..self }
+    }
+
     /// Whether two answers call themselves one version and cannot be.
     pub(crate) fn contradicts(&self, other: &Self) -> bool {
         let lengths = self.length.zip(other.length);
@@ -123,7 +132,7 @@ mod tests {
     use super::*;
 
     fn object(length: Option<u64>, validator: Result<Validator, NoValidator>) -> Object {
-        Object { url: SafeUrl::parse("http://h/x").unwrap(), length, validator, fresh: false, digest: None }
+        Object { url: SafeUrl::parse("http://h/x").unwrap(), length, validator, fresh: false, proof: None }
     }
 
     #[test]
@@ -144,6 +153,22 @@ mod tests {
         assert!(tag("\"a\"").is_other_than(&tag("\"b\"")));
         assert!(!tag("\"a\"").is_other_than(&tag("\"a\"")));
         assert!(!tag("\"a\"").is_other_than(&date) && !date.is_other_than(&tag("\"a\"")));
+    }
+
+    #[test]
+    fn h06_a_version_keeps_its_proof_and_another_does_not_get_it() {
+        let of = |length, tag: &str| object(Some(length), Ok(Validator::EntityTag(tag.into())));
+        let proof = |text: &str| {
+            Some(Proof { checksum: text.parse().unwrap(), source: crate::checksum::ProofSource::Given })
+        };
+        let proved = Object { proof: proof("crc32c:00000001"), ..of(5, "\"a\"") };
+        let proof_of = |object: Object| object.or_proved_as(Some(&proved)).proof;
+        assert_eq!(proof_of(of(5, "\"a\"")), proved.proof);
+        assert_eq!(proof_of(of(6, "\"a\"")), None);
+        assert_eq!(proof_of(of(5, "\"b\"")), None);
+        assert_eq!(proof_of(object(Some(5), Err(NoValidator::NeitherSent))), None);
+        let newer = Object { proof: proof("crc32c:00000002"), ..of(5, "\"a\"") };
+        assert_eq!(proof_of(newer), proof("crc32c:00000002"));
     }
 
     #[test]

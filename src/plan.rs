@@ -169,7 +169,7 @@ mod tests {
             length: Some(LENGTH),
             validator: Ok(Validator::EntityTag(tag.into())),
             fresh: false,
-            digest: None,
+            proof: None,
         }
     }
 

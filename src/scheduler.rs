@@ -45,6 +45,12 @@ const ROUND: f64 = 0.75;
 /// With fewer seconds left than this, or [`LAST_FIRST_BYTES`] times what a first byte takes, it leases all of its share.
 const LAST_ROUND: f64 = 2.0;
 const LAST_FIRST_BYTES: f64 = 10.0;
+/// Where bytes are wanted in their order a lease takes no more seconds than this, or so many times what a first byte takes:
+/// what has come of the file has few holes then, and 2 % of the time goes into requests.
+const SHORT: f64 = 0.25;
+const SHORT_FIRST_BYTES: f64 = 50.0;
+/// And so many least spans, where nobody knows how fast the worker is.
+const SHORT_SPANS: usize = 4;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Lease {
@@ -75,6 +81,12 @@ impl Scheduler {
     /// The next span for an idle worker, `None` when everything missing is leased.
     pub(crate) fn lease(&mut self, worker: WorkerId, pace: Pace) -> Option<Range<usize>> {
         self.lease_up_to(worker, pace.share(self.all_left(), self.least_span))
+    }
+
+    /// The same where the file's bytes are wanted in their order: less at a time.
+    pub(crate) fn lease_shortly(&mut self, worker: WorkerId, pace: Pace) -> Option<Range<usize>> {
+        let share = pace.share(self.all_left(), self.least_span);
+        self.lease_up_to(worker, share.min(pace.short(self.least_span)))
     }
 
     /// What is unleased, and what is leased and has not landed for certain.
@@ -194,6 +206,16 @@ impl Pace {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a count")]
         let segments = |share: f64| share.round().max(1.0) as usize;
         if last_round { segments(share.max(least)) } else { segments(share * ROUND).max(least_span) }
+    }
+
+    /// How many segments the worker fetches in a short while.
+    fn short(&self, least_span: usize) -> usize {
+        let Some(own) = self.own else { return least_span * SHORT_SPANS };
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let segments = own * SHORT.max(self.first_byte * SHORT_FIRST_BYTES) / self.segment_size as f64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a count")]
+        let segments = segments.round().max(1.0) as usize;
+        segments.max(least_span)
     }
 }
 

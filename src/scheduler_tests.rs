@@ -184,6 +184,23 @@ fn leased(own: Option<f64>, all: f64, jobs: usize, first_byte: f64) -> usize {
     scheduler.lease(0, pace).unwrap().len()
 }
 
+/// The same of one that is short.
+fn leased_shortly(own: Option<f64>, first_byte: f64) -> usize {
+    let mut scheduler = Scheduler::new(std::iter::once(0..1000), 2);
+    let own = own.map(|own| own * 1000.0);
+    let pace = Pace { own, all: 1e5, jobs: 4, first_byte, segment_size: 1000 };
+    scheduler.lease_shortly(0, pace).unwrap().len()
+}
+
+#[test]
+fn where_bytes_are_wanted_in_their_order_a_lease_is_short() {
+    assert_eq!(leased_shortly(Some(20.0), 0.001), 5, "a quarter of a second");
+    assert_eq!(leased_shortly(Some(20.0), 0.01), 10, "fifty times what a first byte takes");
+    assert_eq!(leased_shortly(Some(1.0), 0.001), 2, "at least the least span");
+    assert_eq!(leased_shortly(None, 0.1), 8, "nobody knows a rate");
+    assert_eq!(leased_shortly(Some(100.0), 0.1), 375, "and never more than its share");
+}
+
 #[test]
 fn a_lease_is_three_quarters_of_a_share_and_in_the_last_round_all_of_it() {
     assert_eq!(leased(None, 0.0, 4, 0.1), 188, "nobody knows a rate");

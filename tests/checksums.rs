@@ -1,9 +1,13 @@
 //! What proves that the bytes are the right ones: checksums that are given, and digests that servers send (H06).
 
-use aws_lc_rs::digest::{SHA256, SHA512, digest};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use crc_fast::CrcAlgorithm::{self, Crc32Iscsi, Crc32IsoHdlc, Crc64Nvme, Crc64Xz};
+use crc_fast::checksum;
 use haul::{KIB, MIB, TestEnv, at_once, serve};
+use md5::{Digest, Md5};
+use serde_json::Value;
 use support::{Content, Fault, Resource, Server, When};
 
 #[path = "support/haul.rs"]
@@ -18,7 +22,7 @@ fn sha_256(content: &Content) -> Vec<u8> {
 }
 
 fn given(content: &Content) -> String {
-    sha_256(content).iter().fold("sha-256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    format!("sha-256:{}", hex(sha_256(content)))
 }
 
 fn repr_digest(content: &Content) -> String {
@@ -70,6 +74,127 @@ fn h06_a_digest_that_the_server_sends_is_compared_without_being_asked_for() {
     });
 }
 
+/// A header that proves the whole object, as the server of `content` sends it, and the algorithm.
+type Sent = (&'static str, fn(&[u8]) -> String, &'static str);
+
+const SENT: [Sent; 13] = [
+    ("Repr-Digest", |bytes| format!("sha-256=:{}:", base64(&digest(&SHA256, bytes))), "sha-256"),
+    ("Digest", |bytes| format!("SHA-512={}", base64(&digest(&SHA512, bytes))), "sha-512"),
+    ("X-Goog-Hash", |bytes| format!("crc32c={}", base64(&crc(Crc32Iscsi, bytes)[4..])), "crc32c"),
+    ("X-Goog-Hash", |bytes| format!("md5={}", base64(&Md5::digest(bytes))), "md5"),
+    ("X-Amz-Checksum-Sha256", |bytes| base64(&digest(&SHA256, bytes)), "sha-256"),
+    ("X-Amz-Checksum-Sha1", |bytes| base64(&digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes)), "sha-1"),
+    ("X-Amz-Checksum-Crc64nvme", |bytes| base64(&crc(Crc64Nvme, bytes)), "crc64-nvme"),
+    ("X-Amz-Checksum-Crc32c", |bytes| base64(&crc(Crc32Iscsi, bytes)[4..]), "crc32c"),
+    ("X-Amz-Checksum-Crc32", |bytes| base64(&crc(Crc32IsoHdlc, bytes)[4..]), "crc32"),
+    ("X-Oss-Hash-Crc64ecma", |bytes| checksum(Crc64Xz, bytes).to_string(), "crc64-xz"),
+    ("X-Cos-Hash-Crc64ecma", |bytes| checksum(Crc64Xz, bytes).to_string(), "crc64-xz"),
+    ("X-Ms-Blob-Content-Md5", |bytes| base64(&Md5::digest(bytes)), "md5"),
+    ("Docker-Content-Digest", |bytes| format!("sha256:{}", hex(digest(&SHA256, bytes))), "sha-256"),
+];
+
+fn base64(bytes: &(impl AsRef<[u8]> + ?Sized)) -> String {
+    STANDARD.encode(bytes)
+}
+
+fn hex(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+fn crc(algorithm: CrcAlgorithm, bytes: &[u8]) -> [u8; 8] {
+    checksum(algorithm, bytes).to_be_bytes()
+}
+
+#[test]
+fn h06_each_header_is_compared_with_the_bytes_in_ranges_and_in_a_stream() {
+    const SMALL: Content = Content::new(4, MIB + 12_345);
+    let [right, wrong] = [SMALL, SMALL.other()].map(|content| content.bytes());
+    let both = [Resource::new(SMALL), Resource::new(SMALL).no_ranges().chunked()];
+    let cases = both.into_iter().flat_map(|resource| SENT.map(|sent| (resource.clone(), sent)));
+    at_once(cases, |(resource, (name, value, algorithm))| {
+        let sending = |value: &str| {
+            serve(resource.clone().header("X-Amz-Checksum-Type", "FULL_OBJECT").header(name, value))
+        };
+        let server = sending(&value(&right));
+        let done = run(&TestEnv::new(&[SMALL]), &server, &[]).expect(0).event("done");
+        let shown = done["digest"].as_str().unwrap_or_default();
+        assert!(shown.starts_with(&format!("{algorithm}:")), "{name}: {done}");
+        assert_eq!(done["digest_source"], name.to_lowercase(), "{done}");
+
+        let server = sending(&value(&wrong));
+        let env = TestEnv::new(&[SMALL]);
+        run(&env, &server, &[]).expect(6).says(&name.to_lowercase()).says("--ignore-digests");
+        let done = run(&env, &server, &["--ignore-digests"]).expect(0).event("done");
+        assert_eq!((done.get("digest"), &done["digest_source"]), (None, &Value::Null));
+    });
+}
+
+#[test]
+fn h06_content_md5_is_compared_where_the_answer_is_the_whole() {
+    let [right, wrong] = [OBJECT, OTHER].map(|content| base64(&Md5::digest(content.bytes())));
+    let [ranges, stream] = both();
+    for (resource, value, code) in [(&stream, &right, 0), (&stream, &wrong, 6), (&ranges, &wrong, 0)] {
+        let server = serve(resource.clone().header("Content-MD5", value));
+        run(&TestEnv::new(&[OBJECT]), &server, &[]).expect(code);
+    }
+    // One answer may have all of a small object.
+    let small = Content::new(3, 100 * KIB);
+    let md5 = base64(&Md5::digest(small.bytes()));
+    let server = serve(Resource::new(small).header("Content-MD5", &md5));
+    let done = run(&TestEnv::new(&[small]), &server, &[]).expect(0).event("done");
+    assert_eq!(done["digest_source"], "content-md5");
+}
+
+#[test]
+fn h06_what_a_store_says_of_parts_is_not_of_the_object() {
+    let wrong = OTHER.bytes();
+    let composite = Resource::new(OBJECT)
+        .header("X-Amz-Checksum-Type", "COMPOSITE")
+        .header("X-Amz-Checksum-Sha256", &base64(&digest(&SHA256, &wrong)));
+    let tag = format!("\"{}-2\"", hex(Md5::digest(&wrong)));
+    let multipart = Resource::new(OBJECT).etag(&tag);
+    let single = Resource::new(OBJECT).etag(&format!("\"{}\"", hex(Md5::digest(&wrong))));
+    for resource in [composite, multipart, single] {
+        let done = run(&TestEnv::new(&[OBJECT]), &serve(resource), &[]).expect(0).event("done");
+        assert_eq!(done["digest_source"], Value::Null, "{done}");
+    }
+}
+
+#[test]
+fn h06_the_first_hop_of_a_hub_says_what_it_leads_to() {
+    for (content, code) in [(OBJECT, 0), (OTHER, 6)] {
+        let hop = Resource::redirecting(302, "/f")
+            .header("X-Linked-ETag", &format!("\"{}\"", hex(sha_256(&content))))
+            .header("X-Linked-Size", &OBJECT.len.to_string());
+        let server = Server::start([("/hub/f", hop), ("/f", Resource::new(OBJECT))]);
+        let env = TestEnv::new(&[OBJECT]);
+        let said = env.run(&["--json", &server.url("/hub/f")]).expect(code);
+        if code == 0 {
+            assert_eq!(said.event("done")["digest_source"], "x-linked-etag");
+        }
+    }
+}
+
+/// After a resume what an earlier run fetched counts as well.
+#[test]
+fn h06_what_an_earlier_run_left_is_in_the_digest() {
+    at_once([SENT[0], SENT[6], SENT[7]], |(name, value, _)| {
+        for (content, code) in [(OBJECT, 0), (OTHER, 6)] {
+            let resource = Resource::new(OBJECT)
+                .header("X-Amz-Checksum-Type", "FULL_OBJECT")
+                .header(name, &value(&content.bytes()));
+            let server = serve(resource.clone().rate(2 * MIB));
+            let env = TestEnv::new(&[OBJECT]);
+            let running = env.spawn(&["-j", "2", "-s", "64K", "--json", &server.url("/f")]);
+            running.wait_for_bytes(MIB);
+            running.kill9();
+            server.replace("/f", resource);
+            let said = run(&env, &server, &[]).expect(code);
+            assert!(said.event("start")["resumed_bytes"].as_u64() >= Some(MIB), "{said}");
+        }
+    });
+}
+
 #[test]
 fn h06_wrong_bytes_under_right_heads_do_not_get_the_name() {
     let wrong = Resource::new(OBJECT).fault(When::NthContaining(0, 9 * MIB), Fault::WrongBytes);
@@ -109,6 +234,14 @@ fn h58_a_target_that_is_right_already_is_done() {
     assert_eq!(server.requests(), 1, "the name that the server proposes is asked for, and nothing else");
     run(&env, &server, &["--checksum", &given(&OTHER)]).expect(7).says("exists already");
     run(&env, &server, &[]).expect(7);
+    for args in [&[][..], &["-o", "f"]] {
+        for (content, code) in [(OBJECT, 0), (OTHER, 7)] {
+            server.replace("/f", Resource::new(OBJECT).header("Repr-Digest", &repr_digest(&content)));
+            let before = server.requests();
+            run(&env, &server, args).expect(code);
+            assert_eq!(server.requests() - before, 1, "a digest that the server sends will do");
+        }
+    }
 }
 
 #[test]

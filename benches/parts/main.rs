@@ -9,7 +9,7 @@ use criterion::{criterion_group, criterion_main};
 
 #[path = "../../src/bitmap.rs"]
 mod bitmap;
-#[path = "../../src/checksum.rs"]
+#[path = "../../src/checksum/mod.rs"]
 mod checksum;
 #[path = "../../src/digest.rs"]
 mod digest;

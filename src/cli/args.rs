@@ -71,6 +71,8 @@ pub(crate) struct DownloadArgs {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
     #[command(flatten)]
+    pub(crate) check: CheckArgs,
+    #[command(flatten)]
     pub(crate) fetch: FetchArgs,
     #[command(flatten)]
     pub(crate) request: RequestArgs,
@@ -109,12 +111,22 @@ pub(crate) struct TargetArgs {
     /// An existing target is left alone and counts as done
     #[arg(long, conflicts_with = "force")]
     pub(crate) skip_existing: bool,
-    /// What the target has to come to, sha-256 or sha-512 in hex or base64; repeatable
-    #[arg(long, value_name = "ALGO:VALUE")]
-    pub(crate) checksum: Vec<String>,
     /// Refuse larger objects, stop longer bodies [default: the free space]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) max_size: Option<u64>,
+}
+
+/// What the bytes are compared with.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Checking")]
+pub(crate) struct CheckArgs {
+    /// What the target has to come to, in hex or base64; repeatable. ALGO: sha-256, sha-512, sha-1, md5, blake3, crc32,
+    /// crc32c, crc64-nvme (Amazon), crc64-xz (Alibaba, Tencent)
+    #[arg(long, value_name = "ALGO:VALUE")]
+    pub(crate) checksum: Vec<String>,
+    /// Compare with no digest that the server sends, which is done else without being asked for
+    #[arg(long)]
+    pub(crate) ignore_digests: bool,
 }
 
 /// How the object is cut up.

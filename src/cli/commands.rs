@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use haul::{ByteRange, Offer, Partial};
+use haul::{ByteRange, Offer, Partial, Proof};
 use serde::Serialize;
 
 use super::args::{AnswerArgs, CancelArgs, Cli, Command, DownloadArgs, InfoArgs, StatusArgs};
@@ -84,12 +84,20 @@ struct OfferJson<'a> {
     reason: Option<String>,
     encoding: Option<&'a str>,
     digests: Vec<DigestJson<'a>>,
+    /// `null`: nothing says what the bytes have to come to.
+    proof: Option<ProofJson>,
 }
 
 #[derive(Debug, Serialize)]
 struct DigestJson<'a> {
     header: &'a str,
     value: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct ProofJson {
+    digest: String,
+    source: String,
 }
 
 impl<'a> OfferJson<'a> {
@@ -105,6 +113,10 @@ impl<'a> OfferJson<'a> {
             reason: offer.resume().err().map(|why| why.to_string()),
             encoding: offer.encoding.as_deref(),
             digests: offer.digests.iter().map(|(header, value)| DigestJson { header, value }).collect(),
+            proof: offer.proof.as_ref().map(|Proof { checksum, source }| ProofJson {
+                digest: checksum.to_string(),
+                source: source.to_string(),
+            }),
         }
     }
 }
@@ -126,7 +138,14 @@ fn describe_offer(offer: &Offer) -> Vec<(&'static str, String)> {
     ];
     lines.extend(offer.encoding.iter().map(|encoding| ("encoding:", format!("{encoding}; saved as it is"))));
     lines.extend(offer.digests.iter().map(|(header, value)| ("digest:", format!("{header}: {value}"))));
+    lines.push(("proof:", offer.proof.as_ref().map_or_else(|| NO_PROOF.into(), proof)));
     lines
+}
+
+const NO_PROOF: &str = "none: no digest of the whole object is sent";
+
+fn proof(Proof { checksum, source }: &Proof) -> String {
+    format!("{}, by {source}", checksum.algorithm())
 }
 
 /// `1.0 GiB (1073741824 bytes)`.
@@ -234,6 +253,7 @@ mod tests {
             encoding: None,
             file_name: "x".into(),
             digests: vec![("Repr-Digest".into(), "sha-256=:AA==:".into())],
+            proof: None,
         }
     }
 
@@ -259,6 +279,12 @@ mod tests {
         assert!(lines.contains(&("resume:", "possible".into())), "{lines:?}");
         assert!(lines.contains(&("digest:", "Repr-Digest: sha-256=:AA==:".into())), "{lines:?}");
 
+        assert!(lines.contains(&("proof:", NO_PROOF.into())), "{lines:?}");
+        let checksum = "crc32c:e3069283".parse().unwrap();
+        let source = haul::ProofSource::Header("x-goog-hash".into());
+        let lines = describe_offer(&Offer { proof: Some(Proof { checksum, source }), ..offer() });
+        assert!(lines.contains(&("proof:", "crc32c, by x-goog-hash".into())), "{lines:?}");
+
         let lines = describe_offer(&Offer { validator: Err(NoValidator::NeitherSent), ..offer() });
         let why = "not possible: the server sends neither ETag nor Last-Modified";
         assert!(lines.contains(&("resume:", why.into())), "{lines:?}");
@@ -271,7 +297,7 @@ mod tests {
             said,
             json!({"url": "https://h/x", "final_url": "https://cdn.example/x", "name": "x", "length": 1 << 30,
                    "ranges": true, "validator": "ETag \"v1\"", "resumable": true, "reason": null, "encoding": null,
-                   "digests": [{"header": "Repr-Digest", "value": "sha-256=:AA==:"}]})
+                   "digests": [{"header": "Repr-Digest", "value": "sha-256=:AA==:"}], "proof": null})
         );
         let offer = Offer { ranges: false, length: None, ..offer() };
         let said = serde_json::to_value(OfferJson::new("https://h/x", &offer)).unwrap();

@@ -60,6 +60,8 @@ enum Line<'a> {
         /// What the bytes were compared with.
         #[serde(skip_serializing_if = "Option::is_none")]
         digest: Option<String>,
+        /// Who said so: `given`, or the name of a header. `null`: nobody.
+        digest_source: Option<String>,
     },
     /// After several downloads: what they came to. Of no URL.
     Summary {
@@ -172,7 +174,8 @@ fn line_of_report<'a>(url: &'a str, report: &Report) -> Line<'a> {
         requests: report.requests,
         retries: report.retries,
         elapsed_ms: milliseconds(report.elapsed),
-        digest: report.checksum.as_ref().map(ToString::to_string),
+        digest: report.proof.as_ref().map(|proof| proof.checksum.to_string()),
+        digest_source: report.proof.as_ref().map(|proof| proof.source.to_string()),
     }
 }
 
@@ -253,7 +256,7 @@ mod tests {
             mode: Mode::Ranges,
             writing: Writing::Mapped,
             validator: None,
-            checksum: None,
+            proof: None,
         };
         assert_eq!(
             value(&line_of_report(URL, &report)),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use haul::{Event, Mode, Outcome, Phase, Progress, Report, Writing};
+use haul::{Event, Mode, Outcome, Phase, Progress, Proof, ProofSource, Report, Writing};
 
 use super::human::{self, count};
 use super::output;
@@ -109,8 +109,7 @@ fn time_left(now: &Progress) -> Option<Duration> {
 
 /// The line at the end: `disk.img: 1.0 GiB in 12.3 s, 83.2 MiB/s (412.0 MiB were there already)`.
 pub(crate) fn summary(label: &str, report: &Report) -> String {
-    let proof = report.checksum.as_ref().map(|checksum| format!(", {} right", checksum.algorithm()));
-    let proof = proof.unwrap_or_default();
+    let proof = proof(report);
     if report.outcome == Outcome::Existed {
         return format!("{label}: exists already{proof}, nothing to do");
     }
@@ -126,6 +125,16 @@ pub(crate) fn summary(label: &str, report: &Report) -> String {
         rate.unwrap_or_default(),
         resumed.unwrap_or_default(),
     )
+}
+
+/// What says that the bytes are the right ones, if anything does.
+fn proof(report: &Report) -> String {
+    match &report.proof {
+        Some(Proof { checksum, source: ProofSource::Given }) => format!(", {} right", checksum.algorithm()),
+        Some(Proof { checksum, source }) => format!(", {} right ({source})", checksum.algorithm()),
+        None if report.path.is_none() || report.outcome == Outcome::Existed => String::new(),
+        None => ", no digest".to_owned(),
+    }
 }
 
 /// What it took, for who asks: `disk.img: 83 requests, 2 of them again, 1.0 GiB received, positioned writing`.
@@ -233,7 +242,7 @@ mod tests {
             mode: Mode::Ranges,
             writing: Writing::Positioned,
             validator: None,
-            checksum: None,
+            proof: None,
         };
         assert_eq!(
             account("x", &fresh),
@@ -241,14 +250,18 @@ mod tests {
         );
         let resumed = Report { received: 612 << 20, resumed: 412 << 20, ..fresh.clone() };
         let discarded = Report { path: None, ..fresh.clone() };
-        let checksum = format!("sha-256:{}", "0".repeat(64)).parse().ok();
-        let proven = Report { checksum, ..fresh.clone() };
+        let by = |source| {
+            let checksum = format!("sha-256:{}", "0".repeat(64)).parse().unwrap();
+            Report { proof: Some(Proof { checksum, source }), ..fresh.clone() }
+        };
+        let (given, sent) = (by(ProofSource::Given), by(ProofSource::Header("repr-digest".into())));
         let existed = Report { outcome: Outcome::Existed, ..fresh.clone() };
         for (report, expected) in [
-            (fresh, "x: 1.0 GiB in 12.3 s, 83.3 MiB/s"),
-            (resumed, "x: 1.0 GiB in 12.3 s, 49.8 MiB/s (412.0 MiB were there already)"),
+            (fresh, "x: 1.0 GiB in 12.3 s, 83.3 MiB/s, no digest"),
+            (resumed, "x: 1.0 GiB in 12.3 s, 49.8 MiB/s, no digest (412.0 MiB were there already)"),
             (discarded, "x: 1.0 GiB in 12.3 s, 83.3 MiB/s, discarded"),
-            (proven, "x: 1.0 GiB in 12.3 s, 83.3 MiB/s, sha-256 right"),
+            (given, "x: 1.0 GiB in 12.3 s, 83.3 MiB/s, sha-256 right"),
+            (sent, "x: 1.0 GiB in 12.3 s, 83.3 MiB/s, sha-256 right (repr-digest)"),
             (existed, "x: exists already, nothing to do"),
         ] {
             assert_eq!(summary("x", &report), expected);

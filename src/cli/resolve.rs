@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
-use haul::{Download, DownloadBuilder, Durability, Existing, OnChange, Pool};
+use haul::{Download, DownloadBuilder, Durability, Existing, OnChange};
 
 use super::args::{self, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RequestArgs, Secret, TargetArgs};
 use super::exit::Failure;
@@ -84,8 +84,7 @@ pub(crate) fn resolve(arguments: DownloadArgs, surroundings: Surroundings) -> Re
     let feedback = resolve_feedback(&arguments.feedback, surroundings);
     let (at_once, skips) = (arguments.many.parallel_downloads, arguments.target.skip_existing);
     let source = arguments.many.input_file.as_deref().map(Source::named);
-    let headers = headers(&arguments.request.headers)?;
-    let template = Template { arguments, headers, pool: Pool::new() };
+    let template = Template { headers: headers(&arguments.request.headers)?, arguments };
     let downloads =
         template.arguments.urls.iter().map(|url| template.download(url)).collect::<Result<_, Failure>>()?;
     let quiet = feedback.verbosity == Verbosity::Quiet;
@@ -94,7 +93,7 @@ pub(crate) fn resolve(arguments: DownloadArgs, surroundings: Surroundings) -> Re
 }
 
 fn refuse_contradictions(arguments: &DownloadArgs) -> Result<(), Failure> {
-    let DownloadArgs { urls, many, target, request, .. } = arguments;
+    let DownloadArgs { urls, many, target, check, request, .. } = arguments;
     if let Some(Secret(word)) = urls.iter().find(|url| Cli::command().find_subcommand(&url.0).is_some()) {
         return Err(Failure::usage(format!(
             "{word} is a command: write haul {word}, and its options after it"
@@ -107,7 +106,7 @@ fn refuse_contradictions(arguments: &DownloadArgs) -> Result<(), Failure> {
     let refusal = match () {
         () if several && keeps => "several URLs cannot have one target: leave out -o, or use -d",
         () if several && request.head_url.is_some() => "--head-url is for one URL: start haul once for each",
-        () if listed && !target.checksum.is_empty() => {
+        () if listed && !check.checksum.is_empty() => {
             "--checksum is for one URL: write checksum= below each in the list"
         }
         () if many.input_file.as_deref() == Some(Path::new("-"))
@@ -125,21 +124,16 @@ fn refuse_contradictions(arguments: &DownloadArgs) -> Result<(), Failure> {
 pub(crate) struct Template {
     arguments: DownloadArgs,
     headers: Vec<(String, String)>,
-    pool: Pool,
 }
 
 impl Template {
     fn download(&self, url: &Secret) -> Result<Download, Failure> {
-        Ok(self.builder(url).build()?)
-    }
-
-    fn builder(&self, url: &Secret) -> DownloadBuilder {
-        builder(url, &self.headers, &self.arguments).pool(&self.pool)
+        Ok(builder(url, &self.headers, &self.arguments).build()?)
     }
 
     /// With what an entry of a list says for itself.
     pub(crate) fn entry(&self, entry: &Entry) -> Result<Download, Failure> {
-        let mut builder = self.builder(&entry.url);
+        let mut builder = builder(&entry.url, &self.headers, &self.arguments);
         builder = entry.headers.iter().fold(builder, |builder, (name, value)| builder.header(name, &value.0));
         builder = entry.checksums.iter().fold(builder, DownloadBuilder::checksum);
         if let Some(dir) = &entry.dir {
@@ -170,7 +164,7 @@ pub(crate) fn width() -> usize {
 }
 
 fn builder(url: &Secret, headers: &[(String, String)], arguments: &DownloadArgs) -> DownloadBuilder {
-    let DownloadArgs { target, fetch, request, resume, .. } = arguments;
+    let DownloadArgs { target, check, fetch, request, resume, .. } = arguments;
     let mut builder = with_request(Download::builder(&url.0), headers, request)
         .dir(&target.dir)
         .existing(existing(target))
@@ -195,7 +189,10 @@ fn builder(url: &Secret, headers: &[(String, String)], arguments: &DownloadArgs)
     if let Some(bytes) = target.max_size {
         builder = builder.max_size(bytes);
     }
-    builder = target.checksum.iter().fold(builder, DownloadBuilder::checksum);
+    builder = check.checksum.iter().fold(builder, DownloadBuilder::checksum);
+    if check.ignore_digests {
+        builder = builder.ignore_digests();
+    }
     if resume.restart {
         builder = builder.ignore_checkpoint();
     }

@@ -146,7 +146,7 @@ mod tests {
             mode: Mode::Ranges,
             writing: Writing::Mapped,
             validator: None,
-            checksum: None,
+            proof: None,
         }
     }
 

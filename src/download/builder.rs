@@ -8,8 +8,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 
 use super::hosts_file::HostsFile;
-use super::pool::Pool;
-use super::request::{Download, Existing, OnChange, Output, Request};
+use super::request::{Download, Existing, OnChange, Output, Request, SentDigests};
 use super::tuning::Tuning;
 use super::validate::validated;
 use crate::error::Result;
@@ -44,7 +43,6 @@ pub struct DownloadBuilder {
     pub(super) head_url: Option<String>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) checksums: Vec<String>,
-    pub(super) pool: Option<Pool>,
     pub(super) request: Request,
 }
 
@@ -78,13 +76,13 @@ impl DownloadBuilder {
             ignore_checkpoint: false,
             allow_unvalidated: false,
             checksums: Vec::new(),
+            sent_digests: SentDigests::Compared,
             tuned: true,
             tuning: Tuning::default(),
             hosts: None,
-            pool: Pool::new(),
             disk: Arc::new(SystemDisk),
         };
-        Self { url, head_url: None, headers: Vec::new(), checksums: Vec::new(), pool: None, request }
+        Self { url, head_url: None, headers: Vec::new(), checksums: Vec::new(), request }
     }
 
     /// The target file; a relative path is taken from [`dir`](Self::dir). By default the name that the server,
@@ -317,8 +315,8 @@ impl DownloadBuilder {
         self
     }
 
-    /// What the whole target has to come to, `ALGO:VALUE` in hex or base64; may be given more than once. A
-    /// `Repr-Digest` that the server sends is compared without being asked for.
+    /// What the whole target has to come to, `ALGO:VALUE` in hex or base64; may be given more than once. A digest that
+    /// the server sends is compared without being asked for.
     ///
     /// ```
     /// let empty = "sha-256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
@@ -330,15 +328,14 @@ impl DownloadBuilder {
         self
     }
 
-    /// Goes over the connections of this pool, which other downloads share. By default over connections of its own.
+    /// Compares nothing with the digests that the server sends: for one that sends wrong ones.
     ///
     /// ```
-    /// let pool = haul::Pool::new();
-    /// let download = haul::Download::builder("https://example.org/x").pool(&pool).build()?;
+    /// let download = haul::Download::builder("https://example.org/x").ignore_digests().build()?;
     /// # Ok::<(), haul::Error>(())
     /// ```
-    pub fn pool(mut self, pool: &Pool) -> Self {
-        self.pool = Some(pool.clone());
+    pub fn ignore_digests(mut self) -> Self {
+        self.request.sent_digests = SentDigests::Ignored;
         self
     }
 

@@ -23,8 +23,9 @@ use super::redial::{Look, RedialTerms, Redialer};
 use super::reporter::Reporter;
 use super::request::Request;
 use super::throttle::Throttle;
-use super::verify::{Judged, verify};
-use super::worker::{Message, Shared, Span, WINDOW_TIME, Worker};
+use super::verify::{ReadBack, verify};
+use super::worker::{Message, Shared, Span, Worker};
+use crate::digest::Crcs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Traffic;
 use crate::http::fetch::{Body, Fetcher};
@@ -83,7 +84,7 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
     }
     coordinator.report_progress();
     coordinator.remember().await;
-    let Some(mut committer) = coordinator.committer.take() else { return turn };
+    let Some(committer) = coordinator.committer.take() else { return turn };
     committer.publish(coordinator.files.snapshot());
     let last = match &turn {
         // The run goes on: finishing syncs, and so does the next transfer.
@@ -141,6 +142,7 @@ impl<'a> Coordinator<'a> {
             segments,
             base: files.identity.start,
             control: job.control.clone(),
+            proof: files.proving.crc(),
         });
         let least_span = usize::try_from(job.request.tuning.least_span / segments.size()).unwrap_or(1);
         let redial_terms = RedialTerms { silence: job.request.tuning.silence, jobs: job.request.jobs };
@@ -183,14 +185,14 @@ impl<'a> Coordinator<'a> {
     }
 
     async fn run(&mut self) -> Result<Turn> {
-        let mut claims = verify(&self.files.ledger, &self.files.part);
+        let mut claims = verify(&self.files.ledger, &self.files.part, self.files.proving.crc());
         let mut ticks = interval(self.job.request.tuning.tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         (0..self.job.request.jobs).for_each(|worker| self.hire(worker));
         while !self.files.ledger.is_whole() {
             let ended = tokio::select! {
                 Some(message) = self.inbox.recv() => self.on_message(message)?,
-                Some(judged) = claims.next() => self.on_claim(judged)?,
+                Some(read_back) = claims.next() => self.on_claim(read_back)?,
                 Some(Err(panic)) = self.workers.join_next() => self.on_panic(panic)?,
                 Some(trouble) = self.troubles.recv() => Some(self.on_trouble(trouble)?),
                 _ = ticks.tick() => {
@@ -222,8 +224,6 @@ impl<'a> Coordinator<'a> {
                 self.dispatch();
             }
             Message::Claim { worker, most, reply } => {
-                let size = self.files.ledger.segments().size();
-                let most = most.min(self.crew.claimable(worker, 2 * WINDOW_TIME, size));
                 // Only a worker that panicked does not listen, and `on_panic` hears of that.
                 let _ = reply.send(self.scheduler.claim(worker, most));
             }
@@ -236,27 +236,18 @@ impl<'a> Coordinator<'a> {
         Ok(None)
     }
 
-    fn on_landed(&mut self, first: usize, crcs: &[u32]) {
-        for (index, crc) in (first..).zip(crcs) {
-            self.files.ledger.land(index, *crc);
+    fn on_landed(&mut self, first: usize, crcs: &[Crcs]) {
+        for (index, crcs) in (first..).zip(crcs) {
+            self.files.land(index, *crcs);
             self.failures.land(index);
         }
         self.dirty = true;
-        self.publish();
     }
 
-    /// Has what is new committed, if it is time.
-    fn publish(&mut self) {
-        if let Some(committer) = self.committer.as_mut().filter(|committer| self.dirty && committer.is_due())
-        {
-            committer.publish(self.files.snapshot());
-            self.dirty = false;
-        }
-    }
-
-    fn on_claim(&mut self, (index, judged): Judged) -> Result<Option<Turn>> {
-        if judged? {
-            self.files.ledger.confirm(index);
+    fn on_claim(&mut self, (index, crcs): ReadBack) -> Result<Option<Turn>> {
+        let crcs = crcs?;
+        if crcs.own == self.files.ledger.crc(index) {
+            self.files.confirm(index, crcs);
         } else {
             self.files.refute(index);
             self.scheduler.put_back(index..index + 1);
@@ -368,10 +359,15 @@ impl<'a> Coordinator<'a> {
         let jobs = self.job.request.jobs.min(2 * self.throttle.limit());
         let idle = |worker| self.idle.iter().any(|(id, _)| *id == worker);
         let pace = self.crew.pace(worker, idle, jobs, first_byte, size);
-        if self.scheduler.lease(worker, pace).is_some() {
+        let leased = if self.files.proving.follows() {
+            self.scheduler.lease_shortly(worker, pace)
+        } else {
+            self.scheduler.lease(worker, pace)
+        };
+        if leased.is_some() {
             return true;
         }
-        let worth = tuning.least_steal.max(3 * first_byte);
+        let worth = tuning.least_steal.max(4 * first_byte);
         let terms = self.crew.steal_terms(worth, first_byte, size);
         self.scheduler.steal(worker, pace, terms, |worker| self.crew.shown_rate(worker, worth)).is_some()
     }
@@ -393,13 +389,11 @@ impl<'a> Coordinator<'a> {
     /// Calls off the requests that other connections will do better at.
     fn redial(&mut self, received: u64, now: Instant) {
         let lines = self.crew.lines(&self.scheduler, self.files.ledger.segments().size(), now);
-        // Those who may not work, since fewer do as well, have not come to the end.
-        let room = self.throttle.limit().saturating_sub(lines.len());
         let called_off = self.redialer.judge(Look {
             now: now - self.began,
             received,
             first_byte: self.first_byte(),
-            spare: self.crew.warm(self.idle.iter().map(|(worker, _)| *worker)).min(room),
+            spare: self.idle.iter().filter(|(worker, _)| self.crew.is_warm(*worker)).count(),
             lines: &lines,
         });
         called_off.into_iter().for_each(|worker| self.crew.call_off(worker));
@@ -416,7 +410,10 @@ impl<'a> Coordinator<'a> {
         self.throttle.observe(now, received, remaining, self.crew.running(&self.scheduler));
         self.dispatch();
         self.redial(received, now);
-        self.publish();
+        self.files.follow();
+        if let Some(committer) = self.committer.as_ref().filter(|_| std::mem::take(&mut self.dirty)) {
+            committer.publish(self.files.snapshot());
+        }
         self.report_progress();
         Ok(())
     }

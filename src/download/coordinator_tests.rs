@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{broadcast, watch};
 
 use super::*;
-use crate::digest::SegmentCrc;
+use crate::digest::{Crcs, SegmentCrc};
 use crate::download::control::Command;
 use crate::download::progress::Progress;
 use crate::download::request::{Download, Remains};
@@ -32,7 +32,7 @@ const RETRIES: u32 = 3;
 /// One for all tests: reading the system's certificates takes longer than a transfer.
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     let request = Download::builder("http://h/f").build().unwrap().into_request();
-    Client::new(request.pool.connections(), &mut request.url.clone(), request.client_options())
+    Client::new(&mut request.url.clone(), request.client_options()).unwrap()
 });
 
 /// What happens before a write, or a map, that touches these bytes. It may not return.
@@ -325,7 +325,11 @@ async fn h67_what_a_worker_told_before_it_panicked_counts() {
     let mut coordinator = Coordinator::new(job, &mut bench.files);
     coordinator.scheduler.lease_up_to(0, 4);
     coordinator.scheduler.claim(0, 3);
-    coordinator.outbox.send(Message::Landed { first: 0, crcs: vec![1, 2] }).await.unwrap();
+    coordinator
+        .outbox
+        .send(Message::Landed { first: 0, crcs: [1, 2].map(|own| Crcs { own, proof: 0 }).to_vec() })
+        .await
+        .unwrap();
     let task = coordinator.workers.spawn(async { panic!("as told") });
     coordinator.tasks.insert(task.id(), 0);
     let panic = coordinator.workers.join_next().await.unwrap().unwrap_err();
@@ -463,8 +467,7 @@ fn h44_a_drip_is_no_progress_however_much_it_brings_and_asks_for_fewer_requests(
     let request = Arc::make_mut(&mut bench.request);
     request.tuning.drip_time = Duration::from_millis(300);
     request.tuning.backoff.first = Duration::from_millis(1);
-    bench.client =
-        Client::new(request.pool.connections(), &mut request.url.clone(), request.client_options());
+    bench.client = Client::new(&mut request.url.clone(), request.client_options()).unwrap();
     let error = bench.transfer(2).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Network);
     assert!(error.to_string().contains("1 KiB/s"), "{error}");

@@ -6,8 +6,11 @@ use std::time::SystemTime;
 
 use super::blocking::blocking;
 use super::claimed::Claimed;
+use super::proving::Proving;
 use super::request::Request;
 use crate::bitmap::Bitmap;
+use crate::checksum::Algorithm;
+use crate::digest::Crcs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
 use crate::plan;
@@ -35,6 +38,8 @@ pub(crate) struct Files {
     pub(crate) room: Option<u64>,
     /// Of a stream, at its end: what is in the file.
     pub(crate) streamed: Option<Ledger>,
+    /// What is computed for the proof while bytes land.
+    pub(crate) proving: Proving,
     /// The segments of earlier runs that are still believed.
     inherited: Bitmap,
 }
@@ -86,8 +91,44 @@ impl Files {
         let refuted = Bitmap::new(ledger.segments().count());
         let inherited = ledger.complete().clone();
         let part = Arc::new(part);
-        let (room, streamed) = (None, None);
-        Self { part, checkpoint, identity, ledger, refuted, length, resumed, room, streamed, inherited }
+        Self {
+            part,
+            checkpoint,
+            identity,
+            ledger,
+            refuted,
+            length,
+            resumed,
+            room: None,
+            streamed: None,
+            proving: Proving::default(),
+            inherited,
+        }
+    }
+
+    /// These will be asked for at the end: computes them from now on, while the bytes land.
+    pub(crate) fn prove_by(&mut self, algorithms: Vec<Algorithm>) {
+        let segments = Some(self.ledger.segments().count()).filter(|count| *count > 0);
+        self.proving = Proving::by(algorithms, &self.part, segments);
+    }
+
+    /// A segment has landed: its bytes are written.
+    pub(crate) fn land(&mut self, index: usize, crcs: Crcs) {
+        self.ledger.land(index, crcs.own);
+        self.proving.land(index, crcs.proof);
+    }
+
+    /// A claim was read back and holds.
+    pub(crate) fn confirm(&mut self, index: usize, crcs: Crcs) {
+        self.ledger.confirm(index);
+        self.proving.land(index, crcs.proof);
+    }
+
+    /// What is hashed in its order may be hashed as far as it is in place.
+    pub(crate) fn follow(&self) {
+        if self.proving.follows() {
+            self.proving.reach(self.ledger.certain_prefix());
+        }
     }
 
     /// Opens what an earlier run left; `None` where the part file is not what the checkpoint is about.
@@ -117,6 +158,7 @@ impl Files {
 
     fn lose(&mut self, index: usize) {
         self.ledger.lose(index);
+        self.proving.take_back(self.ledger.segments().range(index).start);
         if self.inherited.get(index) {
             self.inherited.clear(index);
             self.resumed -= self.ledger.segments().range(index).len();

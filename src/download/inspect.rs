@@ -4,6 +4,7 @@ use super::look::Looker;
 use super::name;
 use super::reporter::Reporter;
 use super::request::Request;
+use crate::checksum::Proof;
 use crate::error::Result;
 use crate::http::client::Client;
 use crate::http::probe::Answer;
@@ -37,6 +38,9 @@ pub struct Offer {
     pub file_name: String,
     /// Headers that carry digests of the object: name and value as sent.
     pub digests: Vec<(String, String)>,
+    /// What a download of the whole object would be compared with, if anything; what counts only where it comes with a
+    /// whole answer is not among it.
+    pub proof: Option<Proof>,
 }
 
 impl Offer {
@@ -63,8 +67,7 @@ impl Offer {
 /// Asks for the first bytes, and drops the answer when its head has told what there is to tell.
 pub(super) async fn inspect(request: &Request) -> Result<Offer> {
     let mut url = request.url.clone();
-    let client = Client::new(request.pool.connections(), &mut url, request.client_options());
-    client.set_up(&url).await?;
+    let client = Client::new(&mut url, request.client_options())?;
     let reporter = Reporter::silent();
     let looker = Looker { client: &client, url: &url, request, reporter: &reporter, again: false };
     let probe = looker.probe(ByteRange::new(0, 1)).await?;
@@ -76,5 +79,6 @@ pub(super) async fn inspect(request: &Request) -> Result<Offer> {
         encoding: probe.encoding.as_deref().map(printable),
         file_name: name::proposed(&request.url, probe.file_name.as_deref()),
         digests: probe.digests,
+        proof: probe.object.proof,
     })
 }

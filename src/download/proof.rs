@@ -1,61 +1,86 @@
-//! The object's own proof: a checksum that the user gave or the server sends, compared before the file gets its
-//! name (H06).
+//! The object's own proof: checksums that the user gave or the server sends, compared before the file gets its name (H06).
 
+use std::mem;
 use std::sync::Arc;
 
 use super::blocking::blocking;
+use super::follow::Follower;
+use super::request::SentDigests;
 use super::session::Session;
 use super::target::Target;
-use crate::checksum::{Algorithm, Checksum, Hasher};
+use crate::checksum::{Algorithm, Checksum, Proof, ProofSource};
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::probe::probe;
+use crate::object::Object;
 use crate::range::{ByteRange, Part};
 use crate::store::commit::CheckpointFile;
 use crate::store::medium::Entry;
 use crate::store::part::PartFile;
 
-/// Between pieces of this size one may cancel.
-const PIECE: u64 = 8 << 20;
-
 impl Session {
-    /// Compares what is in place with every checksum of it that is known; gives the one that was used.
-    pub(super) async fn prove(&mut self) -> Result<Option<Checksum>> {
-        let whole = self.request.part == Part::From(0);
-        let sent = self.object.as_ref().and_then(|object| object.digest.clone()).filter(|_| whole);
-        let expected: Vec<_> = self.request.checksums.iter().cloned().chain(sent).collect();
-        let Some(files) = self.files.as_ref().filter(|_| self.claimed.is_some()) else { return Ok(None) };
-        match self.mismatch(Arc::clone(&files.part), files.length, &expected).await? {
-            Some((found, expected)) => Err(self.refute(&found, &expected).await),
+    /// Has computed, while the object's bytes land, what they will be compared with.
+    pub(super) fn prove_by(&mut self, object: &Object) {
+        let algorithms = algorithms(&self.expected(Some(&object.clone().or_proved_as(self.object.as_ref()))));
+        // What is discarded is not compared with anything.
+        if let Some(files) = self.files.as_mut().filter(|_| self.claimed.is_some()) {
+            files.prove_by(algorithms);
+        }
+    }
+
+    /// Compares what is in place with every checksum of it that is known; gives the first.
+    pub(super) async fn prove(&mut self) -> Result<Option<Proof>> {
+        let expected = self.expected(self.object.as_ref());
+        let Some(files) = self.files.as_mut().filter(|_| self.claimed.is_some()) else { return Ok(None) };
+        if expected.is_empty() {
+            return Ok(None);
+        }
+        let (proving, part, length) = (mem::take(&mut files.proving), Arc::clone(&files.part), files.length);
+        let (ledger, wanted) = (files.ledger.clone(), algorithms(&expected));
+        let finish = async move { proving.finish(&wanted, &part, length, &ledger).await };
+        let found = self.unless_cancelled(finish).await?;
+        match mismatch(&found, &expected) {
+            Some(expected) => Err(self.refute(&found, expected).await),
             None => Ok(expected.into_iter().next()),
         }
     }
 
-    /// The checksum by which the file that has the target's name already is what is wanted (H58).
-    pub(super) async fn prove_existing(&self, target: &Target) -> Result<Option<Checksum>> {
+    /// What proves that the file that has the target's name already is what is wanted (H58); `found` is the object, where
+    /// it was looked at already.
+    pub(super) async fn prove_existing(
+        &self,
+        target: &Target,
+        found: Option<&Object>,
+    ) -> Result<Option<Proof>> {
         let Some(Entry::File { length, .. }) = target.entry(target.name())? else { return Ok(None) };
         let Ok(medium) = target.folder().open(target.name()) else { return Ok(None) };
-        let file = Arc::new(PartFile::streamed(&target.path(), medium));
-        let expected = &self.request.checksums;
-        let mismatch = self.mismatch(file, length, expected).await?;
-        Ok(expected.first().filter(|_| mismatch.is_none()).cloned())
-    }
-
-    /// The first checksum that the file does not have: what it has instead, and what was expected.
-    async fn mismatch(
-        &self,
-        file: Arc<PartFile>,
-        length: u64,
-        expected: &[Checksum],
-    ) -> Result<Option<(Checksum, Checksum)>> {
+        let mut expected = self.expected(found.filter(|object| object.length == Some(length)));
+        if expected.is_empty() && found.is_none() {
+            // Once: that nobody answers is no better than that the name is taken.
+            let first = ByteRange::new(0, 1);
+            let look = async { Ok(probe(&self.client, &self.url, first).await.ok()) };
+            let found = self.unless_cancelled(look).await?.map(|probe| probe.object);
+            expected = self.expected(found.as_ref().filter(|object| object.length == Some(length)));
+        }
         if expected.is_empty() {
             return Ok(None);
         }
-        let algorithms = expected.iter().map(Checksum::algorithm).collect();
-        let found = self.unless_cancelled(checksums(file, length, algorithms)).await?;
-        Ok(found.into_iter().zip(expected.iter().cloned()).find(|(found, expected)| found != expected))
+        let file = Arc::new(PartFile::streamed(&target.path(), medium));
+        let found =
+            self.unless_cancelled(Follower::start(file, algorithms(&expected)).finish(length)).await?;
+        Ok(if mismatch(&found, &expected).is_none() { expected.into_iter().next() } else { None })
+    }
+
+    /// Everything that the object, if it is that, has to come to: what was given before what is sent.
+    fn expected(&self, object: Option<&Object>) -> Vec<Proof> {
+        let given = |checksum: &Checksum| Proof { checksum: checksum.clone(), source: ProofSource::Given };
+        // Of a part the digest of the whole says nothing.
+        let counts = self.request.part == Part::From(0) && self.request.sent_digests == SentDigests::Compared;
+        let sent = object.and_then(|object| object.proof.clone()).filter(|_| counts);
+        self.request.checksums.iter().map(given).chain(sent).collect()
     }
 
     /// What is there is not the object: the part file stays for a look, and no later run resumes from it.
-    async fn refute(&mut self, found: &Checksum, expected: &Checksum) -> Error {
+    async fn refute(&mut self, found: &[Checksum], expected: &Proof) -> Error {
         self.files = None;
         let Some(claimed) = &mut self.claimed else { return Error::new(ErrorKind::Internal, "no files") };
         let (part, path) = (claimed.target.part_path(), claimed.target.checkpoint_path());
@@ -66,27 +91,29 @@ impl Session {
         if let Err(error) = erased {
             return error;
         }
-        Error::new(ErrorKind::Corrupt, format!("its checksum is {found}, not {expected}"))
-            .at(part.display())
-            .hint("check the URL and the checksum; the same command fetches everything again")
+        let Proof { checksum, source } = expected;
+        let found = found.iter().find(|found| found.algorithm() == checksum.algorithm());
+        let found = found.map(ToString::to_string).unwrap_or_default();
+        let error =
+            Error::new(ErrorKind::Corrupt, format!("its checksum is {found}, not {checksum} ({source})"));
+        error.at(part.display()).hint(match source {
+            ProofSource::Header(_) => {
+                "the same command fetches everything again, and --ignore-digests does not mind what the server says"
+            }
+            ProofSource::Given => "check the URL and the checksum; the same command fetches everything again",
+        })
     }
 }
 
-/// The checksums of the file's first `length` bytes, which are read once.
-async fn checksums(file: Arc<PartFile>, length: u64, algorithms: Vec<Algorithm>) -> Result<Vec<Checksum>> {
-    let mut hashers: Vec<_> = algorithms.into_iter().map(Hasher::new).collect();
-    let mut buffer = Vec::new();
-    let mut at = 0;
-    while at < length {
-        let piece = ByteRange::new(at, length.min(at + PIECE));
-        let file = Arc::clone(&file);
-        (hashers, buffer) = blocking(move || {
-            file.read(&mut buffer, piece)?;
-            hashers.iter_mut().for_each(|hasher| hasher.update(&buffer));
-            Ok::<_, Error>((hashers, buffer))
-        })
-        .await?;
-        at = piece.end;
-    }
-    Ok(hashers.into_iter().map(Hasher::finish).collect())
+/// What they are made with, each once.
+fn algorithms(proofs: &[Proof]) -> Vec<Algorithm> {
+    let mut algorithms: Vec<_> = proofs.iter().map(|proof| proof.checksum.algorithm()).collect();
+    algorithms.sort_unstable();
+    algorithms.dedup();
+    algorithms
+}
+
+/// The first that the file does not have.
+fn mismatch<'a>(found: &[Checksum], expected: &'a [Proof]) -> Option<&'a Proof> {
+    expected.iter().find(|proof| !found.contains(&proof.checksum))
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::checksum::Checksum;
+use crate::checksum::Proof;
 use crate::object::Validator;
 use crate::plan::StreamReason;
 use crate::store::part::Writing;
@@ -72,6 +72,6 @@ pub struct Report {
     pub writing: Writing,
     /// What identified the version that was fetched.
     pub validator: Option<Validator>,
-    /// What the file's bytes were compared with, if anything.
-    pub checksum: Option<Checksum>,
+    /// What the file's bytes were compared with, if anything: what was given comes before what the server sent.
+    pub proof: Option<Proof>,
 }

@@ -10,7 +10,6 @@ use super::builder::DownloadBuilder;
 use super::handle::Handle;
 use super::hosts_file::HostsFile;
 use super::inspect::{self, Offer};
-use super::pool::Pool;
 use super::report::Report;
 use super::tuning::Tuning;
 use crate::checksum::Checksum;
@@ -82,6 +81,13 @@ pub(crate) enum Output {
     Nowhere,
 }
 
+/// What becomes of digests that the server sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SentDigests {
+    Compared,
+    Ignored,
+}
+
 /// Everything that was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -104,13 +110,12 @@ pub(crate) struct Request {
     pub(crate) ignore_checkpoint: bool,
     pub(crate) allow_unvalidated: bool,
     pub(crate) checksums: Vec<Checksum>,
+    pub(crate) sent_digests: SentDigests,
     /// `jobs` is only the most: as many as pay.
     pub(crate) tuned: bool,
     pub(crate) tuning: Tuning,
     /// What is remembered of hosts.
     pub(crate) hosts: Option<HostsFile>,
-    /// Whose connections it goes over.
-    pub(crate) pool: Pool,
     /// Where the target's folder is.
     pub(crate) disk: Arc<dyn Disk>,
 }
@@ -124,7 +129,9 @@ impl Request {
             connect_timeout: self.connect_timeout,
             timeout: self.timeout,
             custom: self.headers.clone(),
+            idle_connections: self.jobs,
             drip_time: self.tuning.drip_time,
+            furnish: self.tuning.furnish,
         }
     }
 

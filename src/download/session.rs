@@ -19,7 +19,7 @@ use super::report::{Mode, Outcome, Report};
 use super::reporter::Reporter;
 use super::request::{Existing, OnChange, Output, Remains, Request};
 use super::target::Target;
-use crate::checksum::Checksum;
+use crate::checksum::Proof;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Client;
 use crate::http::probe::Probe;
@@ -33,9 +33,8 @@ use crate::store::part::Writing;
 use crate::tuner::Learned;
 use crate::url::SafeUrl;
 
-/// So many connections are made to a host of which nothing is known, before it has said what there is: as many as it is
-/// used to from a browser, and a bit more.
-const TO_A_STRANGER: usize = 8;
+/// So many connections there are at the least where nobody said how many.
+const FEWEST_TUNED: usize = 4;
 /// The most versions of an object that one run runs after.
 const MOST_RESTARTS: u32 = 3;
 
@@ -70,8 +69,7 @@ pub(super) struct Session {
 /// Runs a download to its end.
 pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Reporter) -> Result<Report> {
     let mut url = request.url.clone();
-    let client = Client::new(request.pool.connections(), &mut url, request.client_options());
-    client.set_up(&url).await?;
+    let client = Client::new(&mut url, request.client_options())?;
     let mut session = Session {
         request,
         control,
@@ -151,18 +149,18 @@ impl Session {
             let host = self.request.url.origin().to_string();
             self.known = blocking(move || hosts.recall(&host)).await;
         }
-        self.known.map_or(TO_A_STRANGER, |known| known.jobs.min(self.request.jobs))
+        self.known.map_or(FEWEST_TUNED, |known| known.jobs.min(self.request.jobs))
     }
 
     /// Takes the lock where the name is given, or there is a checkpoint under the name that the URL proposes.
     /// Gives the report where there is nothing to do.
     async fn claim_known(&mut self) -> Result<Option<Report>> {
         if let Some(target) = Target::given(&self.request)? {
-            return self.claim(target).await;
+            return self.claim(target, None).await;
         }
         let guess = Target::proposed(&self.request, None)?;
         match guess.entry(&guess.checkpoint_name())? {
-            Some(_) => self.claim(guess).await,
+            Some(_) => self.claim(guess, None).await,
             // A file that is there may be all that is wanted.
             None if self.request.existing == Existing::Skip => Ok(None),
             None if self.request.existing == Existing::Refuse && guess.entry(guess.name())?.is_some() => {
@@ -177,10 +175,11 @@ impl Session {
         let target = Target::proposed(&self.request, probe.file_name.as_deref())?;
         let ours = self.claimed.as_ref().is_some_and(|claimed| claimed.target.path() == target.path());
         // A name that changes in mid-run does not change ours.
-        if ours || self.files.is_some() { Ok(None) } else { self.claim(target).await }
+        if ours || self.files.is_some() { Ok(None) } else { self.claim(target, Some(&probe.object)).await }
     }
 
-    async fn claim(&mut self, target: Target) -> Result<Option<Report>> {
+    /// Takes the lock on the target; `found` is the object, where it was looked at already.
+    async fn claim(&mut self, target: Target, found: Option<&Object>) -> Result<Option<Report>> {
         let claimed = Claimed::new(target, self.request.ignore_checkpoint)?;
         let finished = claimed.is_finished()?;
         if finished {
@@ -188,9 +187,9 @@ impl Session {
             Self::tidy_up(&self.reporter, &claimed);
         }
         let wanted = if finished { Ok(false) } else { claimed.target.is_wanted(self.request.existing) };
-        let (wanted, checksum) = match wanted {
+        let (wanted, proof) = match wanted {
             Ok(wanted) => (wanted, None),
-            Err(taken) => (false, Some(self.prove_existing(&claimed.target).await?.ok_or(taken)?)),
+            Err(taken) => (false, Some(self.prove_existing(&claimed.target, found).await?.ok_or(taken)?)),
         };
         if wanted {
             claimed.target.check_writable()?;
@@ -206,7 +205,7 @@ impl Session {
             Some(Entry::File { length, .. }) => length,
             _ => 0,
         };
-        Ok(Some(self.report(Outcome::Existed, length, checksum)))
+        Ok(Some(self.report(Outcome::Existed, length, proof)))
     }
 
     /// The HEAD of a separately signed URL, first of all. Alone it decides nothing (H33): the GET has to agree.
@@ -315,7 +314,7 @@ impl Session {
 
     /// Proves, makes durable and names what is there; `None` where the disk lost some of it.
     async fn finish(&mut self) -> Result<Option<Report>> {
-        let checksum = self.prove().await?;
+        let proof = self.prove().await?;
         let files = self.files.as_mut().expect("a turn that ended has files");
         let (length, snapshot, part) = (files.length, files.whole(), Arc::clone(&files.part));
         self.reporter.progress(Phase::Finishing, length, Some(length), self.client.traffic());
@@ -329,7 +328,7 @@ impl Session {
                 return Ok(None);
             }
         }
-        Ok(Some(self.report(Outcome::Downloaded, length, checksum)))
+        Ok(Some(self.report(Outcome::Downloaded, length, proof)))
     }
 
     /// Gives the file its name.
@@ -357,7 +356,7 @@ impl Session {
         }
     }
 
-    fn report(&self, outcome: Outcome, length: u64, checksum: Option<Checksum>) -> Report {
+    fn report(&self, outcome: Outcome, length: u64, proof: Option<Proof>) -> Report {
         let traffic = self.client.traffic();
         Report {
             outcome,
@@ -375,7 +374,7 @@ impl Session {
                 _ => Writing::Positioned,
             },
             validator: self.validator(),
-            checksum,
+            proof,
         }
     }
 

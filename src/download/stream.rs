@@ -109,6 +109,7 @@ impl<'a> Stream<'a> {
         let mut furthest = 0;
         loop {
             self.written = Written::new();
+            self.files.proving.take_back(0);
             let fault = match self.write(body, now.length).await {
                 Ok(()) => return Ok((self.written, now)),
                 Err(Halt::Error(error)) => return Err(error),
@@ -169,6 +170,7 @@ impl<'a> Stream<'a> {
             self.check_size(bytes.len() as u64)?;
             self.files.part.write_at(&bytes, self.written.bytes).map_err(|error| self.with_room(error))?;
             self.written.add(&bytes);
+            self.files.proving.reach(self.written.bytes);
             self.report(length.map(|_| wanted.len()));
         }
         let nothing = self.written.bytes == 0 && wanted.start > 0;

@@ -52,7 +52,7 @@ impl Session {
                 }
             }
         }
-        self.object = Some(probe.object.clone());
+        self.object = Some(probe.object.clone().or_proved_as(self.object.as_ref()));
         self.mode = Mode::Ranges;
         self.transfer(probe).await
     }
@@ -141,7 +141,9 @@ impl Session {
             inode: 0,
         };
         self.seen.extend(identity.validator.clone().map(|validator| (identity.total, validator)));
-        self.replace_files(identity, extent.len()).await
+        self.replace_files(identity, extent.len()).await?;
+        self.prove_by(&probe.object);
+        Ok(())
     }
 
     async fn replace_files(&mut self, identity: Identity, reserve: u64) -> Result<()> {
@@ -171,6 +173,7 @@ impl Session {
     async fn resume(&mut self, probe: &Probe, other_url: bool) -> Result<Option<Turn>> {
         if self.files.is_none() {
             self.files = Some(self.reopen().await?);
+            self.prove_by(&probe.object);
             self.unproven = other_url;
         }
         let files = self.files.as_ref().expect("files are open");
@@ -283,6 +286,8 @@ impl Session {
             inode: 0,
         };
         self.replace_files(identity, length.map_or(0, |_| extent.len())).await?;
+        let object = object.or_proved_as(self.object.as_ref());
+        self.prove_by(&object);
         self.object = Some(object.clone());
         self.mode = Mode::Stream(reason);
         self.announce(1);

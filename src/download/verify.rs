@@ -5,7 +5,8 @@ use std::sync::Arc;
 use futures::stream::{self, Stream, StreamExt};
 
 use super::blocking::blocking;
-use crate::digest::SegmentCrc;
+use crate::checksum::Algorithm;
+use crate::digest::{Crcs, SegmentCrcs};
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::range::ByteRange;
@@ -15,32 +16,35 @@ use crate::store::part::PartFile;
 const READERS: usize = 2;
 const BUFFER: u64 = 1 << 20;
 
-/// A claim, judged: the segment and whether its bytes have the CRC.
-pub(crate) type Judged = (usize, Result<bool>);
+/// A claim, read back: the segment, and what its bytes have come to.
+pub(crate) type ReadBack = (usize, Result<Crcs>);
 
-/// Judges every claim of the ledger, in no particular order.
-pub(crate) fn verify(ledger: &Ledger, part: &Arc<PartFile>) -> impl Stream<Item = Judged> + Unpin + use<> {
-    let claims: Vec<_> =
-        ledger.claims().map(|index| (index, ledger.segments().range(index), ledger.crc(index))).collect();
+/// Reads every claim of the ledger back, in no particular order. `proof`: what the object is proved by.
+pub(crate) fn verify(
+    ledger: &Ledger,
+    part: &Arc<PartFile>,
+    proof: Option<Algorithm>,
+) -> impl Stream<Item = ReadBack> + Unpin + use<> {
+    let claims: Vec<_> = ledger.claims().map(|index| (index, ledger.segments().range(index))).collect();
     let part = Arc::clone(part);
     stream::iter(claims)
-        .map(move |(index, range, crc)| {
+        .map(move |(index, range)| {
             let part = Arc::clone(&part);
-            async move { (index, blocking(move || crc_on_disk(&part, range)).await.map(|found| found == crc)) }
+            async move { (index, blocking(move || crcs_on_disk(&part, range, proof)).await) }
         })
         .buffer_unordered(READERS)
         .boxed()
 }
 
-fn crc_on_disk(part: &PartFile, range: ByteRange) -> Result<u32> {
-    let mut crc = SegmentCrc::new();
+fn crcs_on_disk(part: &PartFile, range: ByteRange, proof: Option<Algorithm>) -> Result<Crcs> {
+    let mut crcs = SegmentCrcs::new(proof);
     let mut buffer = vec![0; usize::try_from(range.len().min(BUFFER)).unwrap_or(usize::MAX)];
     let mut at = range.start;
     while at < range.end {
         let some = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(buffer.len());
         part.read_from_disk(&mut buffer[..some], at)?;
-        crc.update(&buffer[..some]);
+        crcs.update(&buffer[..some]);
         at += some as u64;
     }
-    Ok(crc.take())
+    Ok(crcs.take())
 }

@@ -17,7 +17,8 @@ use super::blocking::blocking;
 use super::control::Control;
 use super::crumbs::{Crumbs, Reached};
 use super::gauge::Gauge;
-use crate::digest::SegmentCrc;
+use crate::checksum::Algorithm;
+use crate::digest::{Crcs, SegmentCrcs};
 use crate::error::Error;
 use crate::http::fetch::{Body, Fetcher};
 use crate::http::retry::{Fault, is_progress};
@@ -26,7 +27,7 @@ use crate::scheduler::{Claim, WorkerId};
 use crate::store::part::{PartFile, Window};
 
 /// A window is what a worker fills in about this time, so that its lease can be shortened behind it.
-pub(crate) const WINDOW_TIME: Duration = Duration::from_millis(250);
+const WINDOW_TIME: Duration = Duration::from_millis(250);
 /// And no more than this, so that resident memory stays flat.
 const WINDOW_BYTES: u64 = 8 << 20;
 
@@ -39,7 +40,7 @@ pub(crate) enum Message {
     /// What was claimed has landed; the next segments of the lease are wanted.
     Claim { worker: WorkerId, most: usize, reply: oneshot::Sender<Option<Claim>> },
     /// These segments are written, from `first` on.
-    Landed { first: usize, crcs: Vec<u32> },
+    Landed { first: usize, crcs: Vec<Crcs> },
     /// A request failed at that segment. The reply says how long to wait before the next.
     Failed {
         worker: WorkerId,
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     /// Where the file's first byte is in the object.
     pub(crate) base: u64,
     pub(crate) control: Control,
+    /// What the object is proved by.
+    pub(crate) proof: Option<Algorithm>,
 }
 
 pub(crate) struct Worker {
@@ -127,7 +130,7 @@ impl Worker {
         let start = self.shared.segments.range(claim.segments.start).start;
         let wanted = self.wanted(start, claim.lease_end);
         let (asked, window) = join(self.ask_for(wanted, span.body), self.window(&claim)).await;
-        let (mut asked, mut filling) = (Some(asked), Filling::new(window?, &claim));
+        let (mut asked, mut filling) = (Some(asked), Filling::new(window?, &claim, self.shared.proof));
         let mut crumbs = Crumbs::new(self.shared.fetcher.timeout());
         loop {
             self.shared.control.running().await;
@@ -217,7 +220,7 @@ impl Worker {
     async fn advance(&mut self, filling: &mut Filling) -> Result<bool, Halt> {
         self.window_segments = filling.next_size(self.window_segments, self.shared.segments);
         let Some(claim) = self.claim().await? else { return Ok(false) };
-        *filling = Filling::new(self.window(&claim).await?, &claim);
+        *filling = Filling::new(self.window(&claim).await?, &claim, self.shared.proof);
         Ok(true)
     }
 
@@ -262,12 +265,12 @@ struct Filling {
     lease_end: usize,
     /// The segment being filled.
     next: usize,
-    crc: SegmentCrc,
+    crcs: SegmentCrcs,
     began: Instant,
 }
 
 impl Filling {
-    fn new(window: Window, claim: &Claim) -> Self {
+    fn new(window: Window, claim: &Claim, proof: Option<Algorithm>) -> Self {
         let segments = claim.segments.clone();
         let next = segments.start;
         Self {
@@ -275,22 +278,22 @@ impl Filling {
             segments,
             lease_end: claim.lease_end,
             next,
-            crc: SegmentCrc::new(),
+            crcs: SegmentCrcs::new(proof),
             began: Instant::now(),
         }
     }
 
     /// Writes bytes, which must fit, and gives the CRCs of the segments that they complete.
-    fn put(&mut self, mut bytes: &[u8], segments: Segments) -> Result<Vec<u32>, Error> {
+    fn put(&mut self, mut bytes: &[u8], segments: Segments) -> Result<Vec<Crcs>, Error> {
         let mut crcs = Vec::new();
         while !bytes.is_empty() {
             let missing = segments.range(self.next).end - self.window.position();
             let (some, rest) =
                 bytes.split_at(usize::try_from(missing).unwrap_or(usize::MAX).min(bytes.len()));
-            self.crc.update(some);
+            self.crcs.update(some);
             self.window.write(some)?;
             if some.len() as u64 == missing {
-                crcs.push(self.crc.take());
+                crcs.push(self.crcs.take());
                 self.next += 1;
             }
             bytes = rest;

@@ -3,6 +3,7 @@
 
 use reqwest::header::{self, HeaderMap};
 
+use super::digests::{self, Heads};
 use super::headers::{self, RangeFault, STRONG_AGE};
 use super::retry::Fault;
 use crate::object::{Object, Validator};
@@ -86,11 +87,11 @@ pub(crate) fn whole(head: &HeaderMap) -> Result<Option<u64>, Fault> {
     }
 }
 
-/// The object that a head describes, found at this URL.
-pub(crate) fn object(url: SafeUrl, length: Option<u64>, head: &HeaderMap) -> Object {
-    let (validator, age) = headers::validator(head);
+/// The object that the heads of an answer describe, found at this URL.
+pub(crate) fn object(url: SafeUrl, heads: &Heads<'_>) -> Object {
+    let (validator, age) = headers::validator(heads.answer);
     let fresh = age.is_some_and(|age| age < STRONG_AGE);
-    Object { url, length, validator, fresh, digest: headers::repr_digest(head) }
+    Object { url, length: heads.length, validator, fresh, proof: digests::proof(heads) }
 }
 
 #[cfg(test)]
@@ -249,17 +250,21 @@ mod tests {
         assert_eq!(whole(&both), Err(Fault::NotTheRange(fault)));
     }
 
+    fn fresh_by(answer: &HeaderMap) -> bool {
+        let heads = Heads { answer, first_hop: None, length: Some(7), whole: false };
+        object(SafeUrl::parse("http://h/x").unwrap(), &heads).fresh
+    }
+
     #[test]
     fn h04_what_is_younger_than_two_seconds_is_looked_at_once_more() {
         let fresh = |second: u32| {
             let date = format!("Sun, 06 Nov 1994 08:49:{second:02} GMT");
             let modified = "Sun, 06 Nov 1994 08:49:30 GMT";
             let fields = head(&[("etag", "\"v\""), ("last-modified", modified), ("date", &date)]);
-            object(SafeUrl::parse("http://h/x").unwrap(), Some(7), &fields).fresh
+            fresh_by(&fields)
         };
         let found: Vec<_> = [29, 30, 31, 32, 33].into_iter().map(fresh).collect();
         assert_eq!(found, [true, true, true, false, false]);
-        let silent = object(SafeUrl::parse("http://h/x").unwrap(), Some(7), &head(&[("etag", "\"v\"")]));
-        assert!(!silent.fresh, "nobody says how old it is");
+        assert!(!fresh_by(&head(&[("etag", "\"v\"")])), "nobody says how old it is");
     }
 }

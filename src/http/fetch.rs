@@ -44,7 +44,7 @@ impl Fetcher {
             let (name, value) = headers::pin(validator);
             request.insert(name, value);
         }
-        let (_, answer) = self.client.send(Method::GET, &self.pinned.url, &request).await?;
+        let answer = self.client.send(Method::GET, &self.pinned.url, &request).await?.answer;
         let range = check(answer.status().as_u16(), answer.headers(), range, &self.pinned)?;
         Ok(Body::new(answer, range.start, Some(range.len()), &self.client))
     }
@@ -163,7 +163,6 @@ impl Pace {
 mod tests {
     use super::*;
     use crate::http::client::ClientOptions;
-    use crate::http::connections::Connections;
     use crate::support::{Content, Fault as Wrong, Resource, Server, When};
     use crate::url::SafeUrl;
 
@@ -175,10 +174,12 @@ mod tests {
             connect_timeout: minute,
             timeout: minute,
             custom: HeaderMap::new(),
+            idle_connections: 1,
             drip_time: minute,
+            furnish: |builder| builder.no_proxy(),
         };
         let mut url = SafeUrl::parse(&server.url("/f")).unwrap();
-        let client = Client::new(&Connections::new(reqwest::ClientBuilder::no_proxy), &mut url, options);
+        let client = Client::new(&mut url, options).unwrap();
         Fetcher::new(
             client,
             Pinned { url, length: OBJECT.len, validator: None, encoding: None, send_pin: true },

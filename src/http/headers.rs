@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::checksum::Checksum;
 use crate::object::{NoValidator, Validator};
 use crate::range::{ByteRange, MAX_LENGTH};
 
@@ -211,12 +210,6 @@ pub(crate) fn pin(validator: &Validator) -> (HeaderName, HeaderValue) {
 /// The header's one value as text.
 pub(crate) fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     Some(single(headers, name).ok()??.to_str().ok()?.trim().to_owned())
-}
-
-/// The strongest digest of the whole representation, over all lines of the header.
-pub(crate) fn repr_digest(headers: &HeaderMap) -> Option<Checksum> {
-    let lines = headers.get_all("repr-digest").iter().filter_map(|line| line.to_str().ok());
-    Checksum::of_representation(&lines.collect::<Vec<_>>().join(","))
 }
 
 /// How long the server asks to be left alone (RFC 9110 §10.2.3): seconds, or a date held against the answer's

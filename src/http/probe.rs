@@ -1,10 +1,11 @@
 //! The first look at an object: a ranged GET whose bytes count (H33, H34).
 
-use reqwest::header::{self, HeaderMap, HeaderName};
+use reqwest::header::{self, HeaderMap};
 use reqwest::{Method, Response};
 
 use super::answer::{self, object, partial};
-use super::client::Client;
+use super::client::{Client, Found};
+use super::digests::{self, Heads};
 use super::disposition;
 use super::fetch::Body;
 use super::headers;
@@ -12,7 +13,7 @@ use super::retry::Fault;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Object;
 use crate::range::ByteRange;
-use crate::url::{SafeUrl, printable};
+use crate::url::SafeUrl;
 
 /// What a probe brought.
 #[derive(Debug)]
@@ -44,82 +45,71 @@ impl Probe {
     }
 }
 
-/// Headers that carry a digest of the object; shown by `info`.
-const DIGESTS: [&str; 12] = [
-    "repr-digest",
-    "digest",
-    "content-md5",
-    "x-goog-hash",
-    "x-amz-checksum-crc32c",
-    "x-amz-checksum-crc64nvme",
-    "x-amz-checksum-sha256",
-    "x-oss-hash-crc64ecma",
-    "x-cos-hash-crc64ecma",
-    "x-ms-blob-content-md5",
-    "docker-content-digest",
-    "x-linked-etag",
-];
-
 /// Asks for `range`, which may reach past the end: the length is not known yet.
 pub(crate) async fn probe(client: &Client, url: &SafeUrl, range: ByteRange) -> Result<Probe, Fault> {
     let mut request = HeaderMap::new();
     request.insert(header::RANGE, headers::range(range));
-    let (found_at, answer) = client.send(Method::GET, url, &request).await?;
-    match answer.status().as_u16() {
+    let found = client.send(Method::GET, url, &request).await?;
+    match found.answer.status().as_u16() {
         206 => {
-            let (part, total) = partial(answer.headers(), range)?;
+            let (part, total) = partial(found.answer.headers(), range)?;
             let total = total.ok_or(Fault::NotTheRange(headers::RangeFault::NoLength))?;
+            let whole = part == ByteRange::new(0, total);
             let part = ByteRange::new(part.start, part.end.min(range.end));
-            Ok(found(found_at, Some(total), answer, |answer| {
+            Ok(described(found, Some(total), whole, |answer| {
                 Answer::Part(Body::new(answer, part.start, Some(part.len()), client))
             }))
         }
-        200 => whole(client, found_at, answer),
+        200 => whole(client, found),
         // Of an empty object as well: what there is to know of it comes with the whole.
-        416 => Err(Fault::Unsatisfiable { total: headers::unsatisfied_total(answer.headers()) }),
-        code => Err(Fault::Status { code, retry_after: headers::retry_after(answer.headers()) }),
+        416 => Err(Fault::Unsatisfiable { total: headers::unsatisfied_total(found.answer.headers()) }),
+        code => Err(refused(code, &found)),
     }
 }
 
 /// A GET of the whole, for servers that cannot do ranges.
 pub(crate) async fn fetch_whole(client: &Client, url: &SafeUrl) -> Result<Probe, Fault> {
-    let (found_at, answer) = client.send(Method::GET, url, &HeaderMap::new()).await?;
-    match answer.status().as_u16() {
-        200 => whole(client, found_at, answer),
-        code => Err(Fault::Status { code, retry_after: headers::retry_after(answer.headers()) }),
+    let found = client.send(Method::GET, url, &HeaderMap::new()).await?;
+    match found.answer.status().as_u16() {
+        200 => whole(client, found),
+        code => Err(refused(code, &found)),
     }
 }
 
 /// The HEAD of a separately signed URL. Its length and validator are hints, never trusted alone (H33).
 pub(crate) async fn head(client: &Client, url: &SafeUrl) -> Result<Object, Fault> {
-    let (found_at, answer) = client.send(Method::HEAD, url, &HeaderMap::new()).await?;
-    match answer.status().as_u16() {
-        200 => Ok(object(found_at, headers::content_length(answer.headers()), answer.headers())),
-        code => Err(Fault::Status { code, retry_after: headers::retry_after(answer.headers()) }),
+    let found = client.send(Method::HEAD, url, &HeaderMap::new()).await?;
+    match found.answer.status().as_u16() {
+        200 => {
+            let length = headers::content_length(found.answer.headers());
+            Ok(object(found.url.clone(), &found.heads(length, true)))
+        }
+        code => Err(refused(code, &found)),
     }
 }
 
-fn whole(client: &Client, url: SafeUrl, answer: Response) -> Result<Probe, Fault> {
-    let length = answer::whole(answer.headers())?;
-    Ok(found(url, length, answer, |answer| Answer::Whole(Body::new(answer, 0, length, client))))
+fn refused(code: u16, found: &Found) -> Fault {
+    Fault::Status { code, retry_after: headers::retry_after(found.answer.headers()) }
 }
 
-fn found(
-    url: SafeUrl,
-    length: Option<u64>,
-    answer: Response,
-    body: impl FnOnce(Response) -> Answer,
-) -> Probe {
-    let head = answer.headers();
-    let digest = |name: &str| {
-        let value = headers::text(head, &HeaderName::try_from(name).ok()?)?;
-        Some((name.to_owned(), printable(&value)))
-    };
+fn whole(client: &Client, found: Found) -> Result<Probe, Fault> {
+    let length = answer::whole(found.answer.headers())?;
+    Ok(described(found, length, true, |answer| Answer::Whole(Body::new(answer, 0, length, client))))
+}
+
+fn described(found: Found, length: Option<u64>, whole: bool, body: impl FnOnce(Response) -> Answer) -> Probe {
+    let (heads, head) = (found.heads(length, whole), found.answer.headers());
     Probe {
-        object: object(url, length, head),
+        object: object(found.url.clone(), &heads),
         encoding: headers::encoding(head),
         file_name: head.get(header::CONTENT_DISPOSITION).and_then(disposition::file_name),
-        digests: DIGESTS.into_iter().filter_map(digest).collect(),
-        answer: body(answer),
+        digests: digests::sent(&heads),
+        answer: body(found.answer),
+    }
+}
+
+impl Found {
+    fn heads(&self, length: Option<u64>, whole: bool) -> Heads<'_> {
+        Heads { answer: self.answer.headers(), first_hop: self.first_hop.as_ref(), length, whole }
     }
 }
