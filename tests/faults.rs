@@ -213,6 +213,17 @@ fn busy(status: u16, retry_after: &str) -> Fault {
 }
 
 #[test]
+fn h48_who_broke_off_after_many_bytes_is_asked_again_sooner_than_who_brought_none() {
+    for (bytes, waits) in [(65_536, 15..=31), (0, 125..=250)] {
+        let fault = Fault::CutAfter(bytes);
+        let server = serve(Resource::new(OBJECT).fault(When::NthContaining(0, OFFSET), fault));
+        let said = run(&server, &[]).expect(0);
+        let wait = said.event("retry")["wait_ms"].as_u64().expect("a number");
+        assert!(waits.contains(&wait), "{bytes} bytes: {wait} ms");
+    }
+}
+
+#[test]
 fn h20_retry_after_is_obeyed_in_seconds_and_as_a_date() {
     let date = support::date::format(SystemTime::now() + Duration::from_secs(6));
     let cases = [(503, "1", 1000), (429, "2", 2000), (503, date.as_str(), 1000)];

@@ -268,7 +268,8 @@ impl<'a> Coordinator<'a> {
         reply: oneshot::Sender<Duration>,
     ) -> Result<Option<Turn>> {
         let Failure { before, others_go_on } = self.failures.note(segment, progressed);
-        let wait_after = |asked| self.job.request.wait_after(&fault, before, asked);
+        let in_vain = if progressed { 0 } else { before + 1 };
+        let wait_after = |asked| self.job.request.wait_after(&fault, in_vain, asked);
         let wait = match verdict(&fault, Stage::Fetching, before) {
             Verdict::Retry => wait_after(None)?,
             Verdict::Throttle(asked) => {

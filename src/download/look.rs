@@ -155,7 +155,7 @@ impl Looker<'_> {
         failures: u32,
         asked: Option<Duration>,
     ) -> Result<()> {
-        let wait = self.request.wait_after(fault, failures, asked)?;
+        let wait = self.request.wait_after(fault, failures + 1, asked)?;
         if failures >= self.request.retries {
             return Err(self.error(ErrorKind::Network, fault.to_string()).hint("try again later"));
         }

@@ -135,15 +135,15 @@ impl Request {
         }
     }
 
-    /// How long to wait before a request is repeated that failed `failures` times before; `asked` by a
+    /// How long to wait before a request is repeated, after so many in a row `in_vain`; `asked` by a
     /// Retry-After. A server that asks for longer than the user allows ends the run, with the time to come back.
     pub(crate) fn wait_after(
         &self,
         fault: &Fault,
-        failures: u32,
+        in_vain: u32,
         asked: Option<Duration>,
     ) -> Result<Duration> {
-        let wait = self.tuning.backoff.after(failures + 1, fastrand::f64()).max(asked.unwrap_or_default());
+        let wait = self.tuning.backoff.after(in_vain, fastrand::f64()).max(asked.unwrap_or_default());
         if asked.is_none_or(|asked| asked <= self.max_wait) {
             return Ok(wait);
         }

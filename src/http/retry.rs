@@ -148,11 +148,17 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// The wait after `failures` (≥ 1) in a row: doubling from the first to the longest, the upper half of it by
-    /// `dice` in `0.0..1.0`, so that workers that fail together do not return together.
-    pub(crate) fn after(self, failures: u32, dice: f64) -> Duration {
-        let doublings = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.first.saturating_mul(doublings).min(self.longest).mul_f64(dice.clamp(0.0, 1.0).midpoint(1.0))
+    /// The wait after so many requests in a row `in_vain`: doubling from the first to the longest, the upper half of it
+    /// by `dice` in `0.0..1.0`, so that workers that fail together do not return together. After none, which is when
+    /// one broke off that had brought bytes, an eighth of the first.
+    pub(crate) fn after(self, in_vain: u32, dice: f64) -> Duration {
+        let wait = match in_vain.checked_sub(1) {
+            None => self.first / 8,
+            Some(doublings) => {
+                self.first.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(self.longest)
+            }
+        };
+        wait.mul_f64(dice.clamp(0.0, 1.0).midpoint(1.0))
     }
 }
 
@@ -224,6 +230,8 @@ mod tests {
             let wait = backoff.after(failures, dice);
             prop_assert!(wait >= backoff.first / 2 && wait <= backoff.longest);
             prop_assert!(backoff.after(failures + 1, dice) >= wait);
+            let broke_off = backoff.after(0, dice);
+            prop_assert!(broke_off >= backoff.first / 16 && broke_off <= backoff.first / 8);
         }
     }
 }
