@@ -70,7 +70,7 @@ mod support;
 pub use checksum::{Algorithm, Checksum, Proof, ProofSource};
 pub use download::{
     Controller, Curve, CurveEnd, Download, DownloadBuilder, Event, Events, Existing, Handle, Mode, Offer,
-    OnChange, Outcome, Partial, Phase, Point, Progress, Remains, Report, Tune,
+    OnChange, Outcome, Partial, Phase, Point, Pool, Progress, Remains, Report, Tune,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use object::{NoValidator, Validator};

@@ -28,6 +28,8 @@ const UNASKED: usize = 16;
 const RISES: f64 = 1.8;
 /// Of what more jobs could bring at most, this much shows at once that they pay.
 const PLAIN_GAIN: f64 = 0.5;
+/// So many windows even out some of what a lost packet does: what is behind it comes late, and then at once.
+const STEADY: u32 = 2;
 /// More jobs that bring less than this much more are too many.
 const LEAST_GAIN: f64 = 1.15;
 /// As long as so much comes, fewer jobs bring the same.
@@ -274,10 +276,12 @@ impl Tuner {
     /// Whether more jobs brought more.
     fn judge(&mut self, sample: Sample, before: Level) {
         let (age, window) = (sample.now.saturating_sub(self.since), self.goodput.window(self.window()));
-        if age < window {
+        // The longer it takes, the less a moment says: one of many is a good one.
+        let shown = (STEADY * window).max(age / 2);
+        if age < shown {
             return;
         }
-        let latest = self.goodput.over(window);
+        let latest = self.goodput.over(shown);
         if latest > before.goodput * (1.0 + PLAIN_GAIN * (share(self.jobs, before.jobs) - 1.0)) {
             self.pays(self.jobs);
             return self.step(sample, latest, 2 * self.jobs);
@@ -288,8 +292,9 @@ impl Tuner {
         }
         let mean = self.goodput.over(long);
         if mean > before.goodput * LEAST_GAIN {
+            // It was worth it, but it is not the connections any more that are the limit.
             self.pays(self.jobs);
-            return self.step(sample, mean, 2 * self.jobs);
+            return self.keep(sample.now);
         }
         (self.best, self.fewest) = (Some(before.jobs), before.jobs);
         // Where a window takes its time, what is open stays open for a while. Even if far less came: what it is compared

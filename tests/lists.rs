@@ -74,6 +74,17 @@ fn urls_and_the_entries_of_a_list_are_fetched_in_order_with_their_options() {
 }
 
 #[test]
+fn what_one_download_leaves_open_the_next_goes_on_with() {
+    let server = serve(40);
+    let env = env();
+    env.write("list", lines(&server, 0..40).as_bytes());
+    env.ask(&["-i", "list", "--parallel-downloads", "1"]).expect(0);
+    assert_eq!(server.requests(), 40);
+    // One that comes back a moment after it is asked for has been replaced meanwhile, and some are made in advance.
+    assert!(server.connections() <= 10, "{}", server.connections());
+}
+
+#[test]
 fn a_list_comes_through_stdin_and_a_line_that_is_wrong_there_is_one_failure() {
     let server = serve(2);
     let env = env();

@@ -19,6 +19,15 @@ mod support;
 
 const OBJECT: Content = Content::new(1, 4 * MIB + 12_345);
 
+/// Does something in the end, come what may.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
 fn start<'a>(env: &'a TestEnv, args: &[&str]) -> Running<'a> {
     Running::with_stdout(env, args, false, Stdio::piped())
 }
@@ -77,7 +86,7 @@ fn h59_one_that_looks_while_another_ends_comes_to_a_proper_end() {
 
 #[test]
 fn h59_status_is_in_no_downloads_way() {
-    let server = serve(Resource::new(OBJECT).rate(MIB));
+    let server = serve(Resource::new(OBJECT).rate(32 * KIB));
     let env = TestEnv::new(&[OBJECT]);
     let args = ["-s", "64K", "--json", &server.url("/f")];
     let running = env.spawn(&args);
@@ -93,6 +102,8 @@ fn h59_status_is_in_no_downloads_way() {
                 }
             });
         }
+        // Should something be wrong, the others end as well.
+        let _guard = OnDrop(|| ended.store(true, Ordering::Relaxed));
         for _ in 0..8 {
             let running = env.spawn(&args);
             running.wait_for_event("start");
@@ -101,7 +112,6 @@ fn h59_status_is_in_no_downloads_way() {
         }
         server.replace("/f", Resource::new(OBJECT));
         env.run(&args).expect(0);
-        ended.store(true, Ordering::Relaxed);
     });
 }
 
@@ -146,6 +156,8 @@ fn h62_who_looks_at_the_name_sees_nothing_or_all_of_it() {
             }
             seen
         });
+        // Should something be wrong, it ends as well.
+        let watched = OnDrop(|| ended.store(true, Ordering::Relaxed));
         let args = ["-j", "4", "-s", "64K", &server.url("/f")];
         for kill in 1..4 {
             let running = env.spawn(&args);
@@ -155,7 +167,7 @@ fn h62_who_looks_at_the_name_sees_nothing_or_all_of_it() {
         env.run(&args).expect(0);
         // Once more over a file that is there: it is the old one, or the new one.
         env.run(&[&args[..], &["--force"]].concat()).expect(0);
-        ended.store(true, Ordering::Relaxed);
+        drop(watched);
         watch.join().expect("only whole files are seen")
     });
     assert!(seen > 0);
@@ -203,11 +215,11 @@ fn h52_only_the_part_file_itself_is_taken_for_the_finished_file() {
 /// The library's way to cancel: `Delete` while the server has not even answered.
 #[tokio::test]
 async fn h67_cancelled_while_probing_it_deletes_what_an_earlier_run_left() {
-    let server = serve(Resource::new(OBJECT).rate(MIB));
+    let server = serve(Resource::new(OBJECT).rate(32 * KIB));
     let env = TestEnv::new(&[OBJECT]);
     for earlier in [false, true] {
         if earlier {
-            server.replace("/f", Resource::new(OBJECT).rate(MIB));
+            server.replace("/f", Resource::new(OBJECT).rate(32 * KIB));
             let running = env.spawn(&["-s", "64K", "--json", &server.url("/f")]);
             running.wait_for_bytes(4 * SEGMENT);
             running.kill9();

@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
-use haul::{Download, DownloadBuilder, Durability, Existing, OnChange};
+use haul::{Download, DownloadBuilder, Durability, Existing, OnChange, Pool};
 
 use super::args::{self, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RequestArgs, Secret, TargetArgs};
 use super::exit::Failure;
@@ -84,7 +84,8 @@ pub(crate) fn resolve(arguments: DownloadArgs, surroundings: Surroundings) -> Re
     let feedback = resolve_feedback(&arguments.feedback, surroundings);
     let (at_once, skips) = (arguments.many.parallel_downloads, arguments.target.skip_existing);
     let source = arguments.many.input_file.as_deref().map(Source::named);
-    let template = Template { headers: headers(&arguments.request.headers)?, arguments };
+    let headers = headers(&arguments.request.headers)?;
+    let template = Template { arguments, headers, pool: Pool::new() };
     let downloads =
         template.arguments.urls.iter().map(|url| template.download(url)).collect::<Result<_, Failure>>()?;
     let quiet = feedback.verbosity == Verbosity::Quiet;
@@ -124,16 +125,21 @@ fn refuse_contradictions(arguments: &DownloadArgs) -> Result<(), Failure> {
 pub(crate) struct Template {
     arguments: DownloadArgs,
     headers: Vec<(String, String)>,
+    pool: Pool,
 }
 
 impl Template {
     fn download(&self, url: &Secret) -> Result<Download, Failure> {
-        Ok(builder(url, &self.headers, &self.arguments).build()?)
+        Ok(self.builder(url).build()?)
+    }
+
+    fn builder(&self, url: &Secret) -> DownloadBuilder {
+        builder(url, &self.headers, &self.arguments).pool(&self.pool)
     }
 
     /// With what an entry of a list says for itself.
     pub(crate) fn entry(&self, entry: &Entry) -> Result<Download, Failure> {
-        let mut builder = builder(&entry.url, &self.headers, &self.arguments);
+        let mut builder = self.builder(&entry.url);
         builder = entry.headers.iter().fold(builder, |builder, (name, value)| builder.header(name, &value.0));
         builder = entry.checksums.iter().fold(builder, DownloadBuilder::checksum);
         if let Some(dir) = &entry.dir {

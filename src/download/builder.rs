@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 
 use super::hosts_file::HostsFile;
+use super::pool::Pool;
 use super::request::{Download, Existing, OnChange, Output, Request, SentDigests};
 use super::tuning::Tuning;
 use super::validate::validated;
@@ -43,6 +44,7 @@ pub struct DownloadBuilder {
     pub(super) head_url: Option<String>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) checksums: Vec<String>,
+    pub(super) pool: Option<Pool>,
     pub(super) request: Request,
 }
 
@@ -80,9 +82,10 @@ impl DownloadBuilder {
             tuned: true,
             tuning: Tuning::default(),
             hosts: None,
+            pool: Pool::new(),
             disk: Arc::new(SystemDisk),
         };
-        Self { url, head_url: None, headers: Vec::new(), checksums: Vec::new(), request }
+        Self { url, head_url: None, headers: Vec::new(), checksums: Vec::new(), pool: None, request }
     }
 
     /// The target file; a relative path is taken from [`dir`](Self::dir). By default the name that the server,
@@ -325,6 +328,18 @@ impl DownloadBuilder {
     /// ```
     pub fn checksum(mut self, checksum: impl Into<String>) -> Self {
         self.checksums.push(checksum.into());
+        self
+    }
+
+    /// Goes over the connections of this pool, which other downloads share. By default over connections of its own.
+    ///
+    /// ```
+    /// let pool = haul::Pool::new();
+    /// let download = haul::Download::builder("https://example.org/x").pool(&pool).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    pub fn pool(mut self, pool: &Pool) -> Self {
+        self.pool = Some(pool.clone());
         self
     }
 

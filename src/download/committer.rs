@@ -43,6 +43,9 @@ pub(crate) enum LastCommit {
 #[derive(Debug)]
 pub(crate) struct Committer {
     snapshots: watch::Sender<Option<Snapshot>>,
+    soft_interval: Duration,
+    /// When something was published last.
+    published: Option<Instant>,
     close: oneshot::Sender<LastCommit>,
     task: JoinHandle<(Option<CheckpointFile>, Result<(), Trouble>)>,
 }
@@ -73,11 +76,17 @@ impl Committer {
             soft_due: Instant::now(),
         };
         let task = tokio::spawn(keeper.run(closing));
-        (Self { snapshots, close, task }, troubles)
+        (Self { snapshots, soft_interval, published: None, close, task }, troubles)
+    }
+
+    /// Whether the last state was published so long ago that another would not be passed over.
+    pub(crate) fn is_due(&self) -> bool {
+        self.published.is_none_or(|when| when.elapsed() >= self.soft_interval)
     }
 
     /// The state to be committed from now on. What it calls complete must have been written.
-    pub(crate) fn publish(&self, snapshot: Snapshot) {
+    pub(crate) fn publish(&mut self, snapshot: Snapshot) {
+        self.published = Some(Instant::now());
         self.snapshots.send_replace(Some(snapshot));
     }
 
@@ -292,7 +301,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_published_last_is_there_after_the_close() {
         for last in [LastCommit::Soft, soon()] {
-            let bench = bench();
+            let mut bench = bench();
             bench.committer.publish(snapshot(1));
             bench.committer.publish(snapshot(3));
             bench.committer.close(last).await.1.map_err(|_| ()).unwrap();
@@ -334,7 +343,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn h50_the_sync_of_the_last_commit_is_heard() {
-        let bench = bench();
+        let mut bench = bench();
         bench.data.disk.fail(DiskFault::always(Op::Sync, Errno::IO));
         bench.committer.publish(snapshot(2));
         let (_, closed) = bench.committer.close(soon()).await;

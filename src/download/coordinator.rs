@@ -24,7 +24,7 @@ use super::reporter::Reporter;
 use super::request::Request;
 use super::throttle::Throttle;
 use super::verify::{ReadBack, verify};
-use super::worker::{Message, Shared, Span, Worker};
+use super::worker::{Message, Shared, Span, WINDOW_TIME, Worker};
 use crate::digest::Crcs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Traffic;
@@ -84,7 +84,7 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
     }
     coordinator.report_progress();
     coordinator.remember().await;
-    let Some(committer) = coordinator.committer.take() else { return turn };
+    let Some(mut committer) = coordinator.committer.take() else { return turn };
     committer.publish(coordinator.files.snapshot());
     let last = match &turn {
         // The run goes on: finishing syncs, and so does the next transfer.
@@ -224,6 +224,8 @@ impl<'a> Coordinator<'a> {
                 self.dispatch();
             }
             Message::Claim { worker, most, reply } => {
+                let size = self.files.ledger.segments().size();
+                let most = most.min(self.crew.claimable(worker, 2 * WINDOW_TIME, size));
                 // Only a worker that panicked does not listen, and `on_panic` hears of that.
                 let _ = reply.send(self.scheduler.claim(worker, most));
             }
@@ -242,6 +244,16 @@ impl<'a> Coordinator<'a> {
             self.failures.land(index);
         }
         self.dirty = true;
+        self.publish();
+    }
+
+    /// Has what is new committed, if it is time.
+    fn publish(&mut self) {
+        if let Some(committer) = self.committer.as_mut().filter(|committer| self.dirty && committer.is_due())
+        {
+            committer.publish(self.files.snapshot());
+            self.dirty = false;
+        }
     }
 
     fn on_claim(&mut self, (index, crcs): ReadBack) -> Result<Option<Turn>> {
@@ -368,7 +380,7 @@ impl<'a> Coordinator<'a> {
         if leased.is_some() {
             return true;
         }
-        let worth = tuning.least_steal.max(4 * first_byte);
+        let worth = tuning.least_steal.max(3 * first_byte);
         let terms = self.crew.steal_terms(worth, first_byte, size);
         self.scheduler.steal(worker, pace, terms, |worker| self.crew.shown_rate(worker, worth)).is_some()
     }
@@ -390,11 +402,13 @@ impl<'a> Coordinator<'a> {
     /// Calls off the requests that other connections will do better at.
     fn redial(&mut self, received: u64, now: Instant) {
         let lines = self.crew.lines(&self.scheduler, self.files.ledger.segments().size(), now);
+        // Those who may not work, since fewer do as well, have not come to the end.
+        let room = self.throttle.limit().saturating_sub(lines.len());
         let called_off = self.redialer.judge(Look {
             now: now - self.began,
             received,
             first_byte: self.first_byte(),
-            spare: self.idle.iter().filter(|(worker, _)| self.crew.is_warm(*worker)).count(),
+            spare: self.crew.warm(self.idle.iter().map(|(worker, _)| *worker)).min(room),
             lines: &lines,
         });
         called_off.into_iter().for_each(|worker| self.crew.call_off(worker));
@@ -412,9 +426,7 @@ impl<'a> Coordinator<'a> {
         self.dispatch();
         self.redial(received, now);
         self.files.follow();
-        if let Some(committer) = self.committer.as_ref().filter(|_| std::mem::take(&mut self.dirty)) {
-            committer.publish(self.files.snapshot());
-        }
+        self.publish();
         self.report_progress();
         Ok(())
     }

@@ -32,7 +32,7 @@ const RETRIES: u32 = 3;
 /// One for all tests: reading the system's certificates takes longer than a transfer.
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     let request = Download::builder("http://h/f").build().unwrap().into_request();
-    Client::new(&mut request.url.clone(), request.client_options()).unwrap()
+    Client::new(request.pool.connections(), &mut request.url.clone(), request.client_options())
 });
 
 /// What happens before a write, or a map, that touches these bytes. It may not return.
@@ -467,7 +467,8 @@ fn h44_a_drip_is_no_progress_however_much_it_brings_and_asks_for_fewer_requests(
     let request = Arc::make_mut(&mut bench.request);
     request.tuning.drip_time = Duration::from_millis(300);
     request.tuning.backoff.first = Duration::from_millis(1);
-    bench.client = Client::new(&mut request.url.clone(), request.client_options()).unwrap();
+    bench.client =
+        Client::new(request.pool.connections(), &mut request.url.clone(), request.client_options());
     let error = bench.transfer(2).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Network);
     assert!(error.to_string().contains("1 KiB/s"), "{error}");

@@ -116,6 +116,21 @@ impl Crew {
         }
     }
 
+    /// How much a worker may claim at once: what it does in about this time, as far as known. A burst is not to lead it to
+    /// hold on to what others would be sooner done with.
+    pub(super) fn claimable(&self, worker: WorkerId, time: Duration, segment_size: u64) -> usize {
+        let Some(rate) = self.rate(worker) else { return usize::MAX };
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let segments = rate * time.as_secs_f64() / segment_size as f64;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count, or far too many"
+        )]
+        let segments = segments.ceil() as usize;
+        segments.max(1)
+    }
+
     /// For one who takes from another: a lease is worth dividing that lasts longer than `worth`.
     pub(super) fn steal_terms(&self, worth: Duration, first_byte: Duration, segment_size: u64) -> StealTerms {
         // Those who have had nothing to do say nothing of what a connection does.
@@ -128,9 +143,9 @@ impl Crew {
         }
     }
 
-    /// The worker has a connection, as far as it goes by what came.
-    pub(super) fn is_warm(&self, worker: WorkerId) -> bool {
-        self.0.get(&worker).is_some_and(|member| member.gauge.is_delivering())
+    /// How many of them have a connection, to go by what came.
+    pub(super) fn warm(&self, workers: impl Iterator<Item = WorkerId>) -> usize {
+        workers.filter_map(|worker| self.0.get(&worker)).filter(|member| member.gauge.is_delivering()).count()
     }
 
     /// The worker's rate, by which it is stolen from. One that began less than `worth` ago has shown nothing yet:
@@ -201,6 +216,24 @@ mod tests {
         tokio::time::advance(3 * first_byte).await;
         crew.update(&scheduler, SECOND, first_byte);
         assert!(crew.rate(0).unwrap() < 500.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_had_bytes_has_a_connection() {
+        let (mut crew, _) = crew(0);
+        (1..3).for_each(|worker| crew.gauge(worker).add_received(1));
+        assert_eq!((crew.warm(0..4), crew.warm([0, 2, 9].into_iter())), (2, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_is_what_a_worker_does_in_its_time_and_at_least_a_segment() {
+        let (mut crew, scheduler) = crew(2);
+        assert_eq!(crew.claimable(0, SECOND, 100), usize::MAX, "nothing is known");
+        tokio::time::advance(SECOND).await;
+        crew.gauge(0).add_received(1000);
+        crew.update(&scheduler, SECOND, Duration::ZERO);
+        let claimable = |worker, time| crew.claimable(worker, time, 300);
+        assert_eq!((claimable(0, SECOND), claimable(0, SECOND / 10), claimable(1, SECOND)), (4, 1, 1));
     }
 
     #[tokio::test(start_paused = true)]

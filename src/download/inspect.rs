@@ -67,7 +67,8 @@ impl Offer {
 /// Asks for the first bytes, and drops the answer when its head has told what there is to tell.
 pub(super) async fn inspect(request: &Request) -> Result<Offer> {
     let mut url = request.url.clone();
-    let client = Client::new(&mut url, request.client_options())?;
+    let client = Client::new(request.pool.connections(), &mut url, request.client_options());
+    client.set_up(&url).await?;
     let reporter = Reporter::silent();
     let looker = Looker { client: &client, url: &url, request, reporter: &reporter, again: false };
     let probe = looker.probe(ByteRange::new(0, 1)).await?;

@@ -10,6 +10,7 @@ use super::builder::DownloadBuilder;
 use super::handle::Handle;
 use super::hosts_file::HostsFile;
 use super::inspect::{self, Offer};
+use super::pool::Pool;
 use super::report::Report;
 use super::tuning::Tuning;
 use crate::checksum::Checksum;
@@ -116,6 +117,8 @@ pub(crate) struct Request {
     pub(crate) tuning: Tuning,
     /// What is remembered of hosts.
     pub(crate) hosts: Option<HostsFile>,
+    /// Whose connections it goes over.
+    pub(crate) pool: Pool,
     /// Where the target's folder is.
     pub(crate) disk: Arc<dyn Disk>,
 }
@@ -129,9 +132,7 @@ impl Request {
             connect_timeout: self.connect_timeout,
             timeout: self.timeout,
             custom: self.headers.clone(),
-            idle_connections: self.jobs,
             drip_time: self.tuning.drip_time,
-            furnish: self.tuning.furnish,
         }
     }
 

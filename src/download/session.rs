@@ -33,8 +33,9 @@ use crate::store::part::Writing;
 use crate::tuner::Learned;
 use crate::url::SafeUrl;
 
-/// So many connections there are at the least where nobody said how many.
-const FEWEST_TUNED: usize = 4;
+/// So many connections are made to a host of which nothing is known, before it has said what there is: as many as it is
+/// used to from a browser, and a bit more.
+const TO_A_STRANGER: usize = 8;
 /// The most versions of an object that one run runs after.
 const MOST_RESTARTS: u32 = 3;
 
@@ -69,7 +70,8 @@ pub(super) struct Session {
 /// Runs a download to its end.
 pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Reporter) -> Result<Report> {
     let mut url = request.url.clone();
-    let client = Client::new(&mut url, request.client_options())?;
+    let client = Client::new(request.pool.connections(), &mut url, request.client_options());
+    client.set_up(&url).await?;
     let mut session = Session {
         request,
         control,
@@ -149,7 +151,7 @@ impl Session {
             let host = self.request.url.origin().to_string();
             self.known = blocking(move || hosts.recall(&host)).await;
         }
-        self.known.map_or(FEWEST_TUNED, |known| known.jobs.min(self.request.jobs))
+        self.known.map_or(TO_A_STRANGER, |known| known.jobs.min(self.request.jobs))
     }
 
     /// Takes the lock where the name is given, or there is a checkpoint under the name that the URL proposes.

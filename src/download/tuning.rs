@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::http::connections::Furnish;
 use crate::http::retry::Backoff;
 
 /// Sizes and times that were chosen for real links and disks. Tests of the engine run in a smaller world.
@@ -30,7 +31,7 @@ pub(crate) struct Tuning {
     /// The time between the end of a hard commit and the beginning of the next.
     pub(crate) hard_interval: Duration,
     /// What the HTTP client gets besides: tests bring names and certificates of their own.
-    pub(crate) furnish: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    pub(crate) furnish: Furnish,
 }
 
 impl Default for Tuning {
@@ -46,7 +47,7 @@ impl Default for Tuning {
             // Strong after two seconds; a third, because Date has whole ones.
             settle: Duration::from_secs(3),
             drip_time: Duration::from_secs(30),
-            soft_interval: Duration::from_millis(50),
+            soft_interval: Duration::from_millis(20),
             hard_interval: Duration::from_secs(1),
             furnish: std::convert::identity,
         }

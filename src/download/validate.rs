@@ -3,6 +3,7 @@
 use reqwest::header::{self, HeaderName, HeaderValue};
 
 use super::builder::DownloadBuilder;
+use super::pool::Pool;
 use super::request::{Output, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::range::{MAX_LENGTH, Part, Segments};
@@ -28,6 +29,8 @@ const OURS: [HeaderName; 13] = [
 /// The request that is described.
 pub(super) fn validated(described: DownloadBuilder) -> Result<Request> {
     let mut request = described.request;
+    // Of its own, unless it was given one: each time that the same is built.
+    request.pool = described.pool.unwrap_or_else(|| Pool::furnished(request.tuning.furnish));
     request.url = SafeUrl::parse(&described.url)?;
     request.head_url = described.head_url.as_deref().map(SafeUrl::parse).transpose()?;
     request.checksums = described.checksums.iter().map(|text| text.parse()).collect::<Result<_>>()?;

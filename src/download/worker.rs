@@ -27,7 +27,7 @@ use crate::scheduler::{Claim, WorkerId};
 use crate::store::part::{PartFile, Window};
 
 /// A window is what a worker fills in about this time, so that its lease can be shortened behind it.
-const WINDOW_TIME: Duration = Duration::from_millis(250);
+pub(crate) const WINDOW_TIME: Duration = Duration::from_millis(250);
 /// And no more than this, so that resident memory stays flat.
 const WINDOW_BYTES: u64 = 8 << 20;
 

@@ -1,24 +1,22 @@
-//! Requests as haul sends them: HTTP/1.1, identity encoding, redirects followed by us, secrets kept to their
-//! origin, everything counted.
+//! Requests as haul sends them: identity encoding, redirects followed by us, secrets kept to their origin, everything
+//! counted.
 
 use std::error::Error as _;
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::future::join_all;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
-use tokio::sync::OnceCell;
-use tokio::task::spawn_blocking;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::dial::{Spares, Spread};
+use super::connections::Connections;
+use super::dial::Way;
 use super::headers;
 use super::redirect::{Hops, is_redirect};
 use super::retry::Fault;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::url::{Origin, SafeUrl, Userinfo, printable};
 
 /// How to talk to servers.
@@ -28,11 +26,8 @@ pub(crate) struct ClientOptions {
     pub(crate) timeout: Duration,
     /// Sent to the origin of the original URL alone.
     pub(crate) custom: HeaderMap,
-    pub(crate) idle_connections: usize,
     /// An answer below [`DRIP_RATE`](super::fetch::DRIP_RATE) for this long counts as stalled.
     pub(crate) drip_time: Duration,
-    /// The last word on the client's making.
-    pub(crate) furnish: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
 }
 
 /// What went over the wire. Counters only: nothing is decided by them.
@@ -117,48 +112,26 @@ pub(crate) struct Found {
     pub(crate) first_hop: Option<HeaderMap>,
 }
 
-/// One user's way to one origin, and to wherever that redirects.
-#[derive(Clone)]
+/// One user's way to one origin, and to wherever that redirects, over connections that others may share.
+#[derive(Clone, Debug)]
 pub(crate) struct Client {
-    /// Without trust in anybody: reading the machine's certificates takes longer than many a download.
-    plain: reqwest::Client,
-    /// For https; made when it is needed.
-    secure: Arc<OnceCell<reqwest::Client>>,
+    connections: Connections,
     options: ClientOptions,
     /// Whom the custom headers are for (H31).
     origin: Origin,
     /// User and password, and whom they are for.
     login: Option<(Origin, Userinfo)>,
     traffic: Arc<Traffic>,
-    spares: Spares,
-    addresses: Spread,
-}
-
-impl fmt::Debug for Client {
-    /// Without reqwest's own: that shows the proxies, and they may have passwords.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("origin", &self.origin).finish_non_exhaustive()
-    }
+    /// A request has got a connection of its own.
+    connected: Arc<Notify>,
 }
 
 impl Client {
     /// `url` loses its user and password to the client, which sends them to that origin only.
-    pub(crate) fn new(url: &mut SafeUrl, options: ClientOptions) -> Result<Self> {
-        let (spares, addresses) = (Spares::default(), Spread::default());
-        let furnished = |secure| options.furnished(secure, &spares, &addresses, |builder| builder);
-        let plain = furnished(false)?;
-        let secure = Arc::new(OnceCell::new_with(is_secure(url).then(|| furnished(true)).transpose()?));
+    pub(crate) fn new(connections: &Connections, url: &mut SafeUrl, options: ClientOptions) -> Self {
         let login = url.take_userinfo().map(|userinfo| (url.origin(), userinfo));
-        Ok(Self {
-            plain,
-            secure,
-            options,
-            origin: url.origin(),
-            login,
-            traffic: Arc::default(),
-            spares,
-            addresses,
-        })
+        let (connections, traffic, connected) = (connections.clone(), Arc::default(), Arc::default());
+        Self { connections, options, origin: url.origin(), login, traffic, connected }
     }
 
     /// The same for another URL of the object, which may have a user and a password of its own. The custom
@@ -168,35 +141,16 @@ impl Client {
         Self { login: own.or_else(|| self.login.clone()), ..self.clone() }
     }
 
+    /// Fails where requests for such a URL cannot be made at all.
+    pub(crate) async fn set_up(&self, url: &SafeUrl) -> Result<()> {
+        self.connections.http(url).await.map(|_| ())
+    }
+
     /// Connects so often, for the next requests to that origin. What they do not take is closed after a while, and
     /// what could not be made is nobody's loss. To be given up with the download.
     pub(crate) async fn prepare(self, url: SafeUrl, connections: usize) {
-        let (this, secure) = (self.clone(), is_secure(&url));
-        // One without a pool: its requests cannot go out on a connection that another one left.
-        let dialler = move || {
-            this.options.furnished(secure, &this.spares, &this.addresses, |own| own.pool_max_idle_per_host(0))
-        };
-        let Ok(Ok(http)) = spawn_blocking(dialler).await else { return };
-        self.spares.connected().await;
-        let dial = |_| self.spares.dial(url.origin(), http.get(url.as_url().clone()).send());
-        join_all((0..connections).map(dial)).await;
-        self.spares.expire().await;
-    }
-
-    /// The client for this URL's scheme.
-    async fn http(&self, url: &SafeUrl) -> Result<&reqwest::Client> {
-        if !is_secure(url) {
-            return Ok(&self.plain);
-        }
-        let make = || async {
-            let this = self.clone();
-            let made = spawn_blocking(move || {
-                this.options.furnished(true, &this.spares, &this.addresses, |own| own)
-            });
-            made.await
-                .unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, "no client").caused_by(panic)))
-        };
-        self.secure.get_or_try_init(make).await
+        self.connected.notified().await;
+        self.connections.dial(&url, connections, self.options.connect_timeout).await;
     }
 
     pub(crate) fn traffic(&self) -> &Arc<Traffic> {
@@ -240,7 +194,7 @@ impl Client {
     }
 
     async fn send_once(&self, method: Method, url: &SafeUrl, headers: &HeaderMap) -> Result<Response, Fault> {
-        let http = self.http(url).await.map_err(|error| Fault::Untrusted(error.to_string()))?;
+        let http = self.connections.http(url).await.map_err(|error| Fault::Untrusted(error.to_string()))?;
         let mut request = http.request(method, url.as_url().clone());
         let origin = url.origin();
         if let Some((_, Userinfo { user, password })) =
@@ -258,7 +212,8 @@ impl Client {
             .header(header::CACHE_CONTROL, HeaderValue::from_static("no-transform"));
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         let asked = Instant::now();
-        match timeout(self.options.timeout, Spares::used(origin, request.send())).await {
+        let way = Way::new(origin, self.options.connect_timeout, Arc::clone(&self.connected));
+        match timeout(self.options.timeout, way.used(request.send())).await {
             Ok(Ok(answer)) => {
                 let throttled = matches!(answer.status().as_u16(), 429 | 503);
                 self.traffic.note_first_byte(asked.elapsed());
@@ -268,37 +223,6 @@ impl Client {
             Ok(Err(error)) => Err(fault(&error)),
             Err(_) => Err(Fault::Silent(self.options.timeout)),
         }
-    }
-}
-
-fn is_secure(url: &SafeUrl) -> bool {
-    url.as_url().scheme() == "https"
-}
-
-impl ClientOptions {
-    fn furnished(
-        &self,
-        secure: bool,
-        spares: &Spares,
-        addresses: &Spread,
-        last: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> Result<reqwest::Client> {
-        let builder = reqwest::Client::builder();
-        // Unit tests know no TLS.
-        let builder = if secure && !cfg!(test) { builder } else { builder.tls_certs_only([]) };
-        let builder = builder
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .user_agent(concat!("haul/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(self.connect_timeout)
-            .pool_max_idle_per_host(self.idle_connections)
-            .connector_layer(spares.clone())
-            .dns_resolver(addresses.clone());
-        last((self.furnish)(builder))
-            .build()
-            .map_err(|error| Error::new(ErrorKind::Local, "cannot set up TLS").caused_by(error))
     }
 }
 

@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
+use std::mem;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -34,28 +35,35 @@ const FRESH: Duration = Duration::from_secs(5);
 const ADDRESSES_TIME: Duration = Duration::from_secs(30);
 
 tokio::task_local! {
-    /// Where the request of this task goes.
-    static DIALLED: Dialled;
+    /// How the request of this task connects.
+    static WAY: Way;
 }
 
-/// Where a request goes, and what for.
-struct Dialled {
+/// How a request connects.
+pub(crate) struct Way {
     origin: Origin,
+    /// The longest time that it takes.
+    patience: Duration,
+    /// Told of a connection that was made for the request.
+    connected: Arc<Notify>,
     /// Of a request that only dials: where its connection goes.
     keep: Option<Cell<Option<oneshot::Sender<Connection>>>>,
 }
 
-/// Connections, or those being made, that no request has yet.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Spares(Arc<Shared>);
+impl Way {
+    pub(crate) fn new(origin: Origin, patience: Duration, connected: Arc<Notify>) -> Self {
+        Self { origin, patience, connected, keep: None }
+    }
 
-#[derive(Debug, Default)]
-struct Shared {
-    /// Oldest first.
-    waiting: Mutex<VecDeque<Spare>>,
-    /// A request has got a connection of its own.
-    connected: Notify,
+    /// Runs a request that goes so, and may use a spare connection.
+    pub(crate) async fn used<T>(self, request: impl Future<Output = T>) -> T {
+        WAY.scope(self, request).await
+    }
 }
+
+/// Connections, or those being made, that no request has yet; oldest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spares(Arc<Mutex<VecDeque<Spare>>>);
 
 #[derive(Debug)]
 struct Spare {
@@ -64,40 +72,36 @@ struct Spare {
     connection: oneshot::Receiver<Connection>,
 }
 
+impl Spare {
+    fn is_fresh(&self) -> bool {
+        self.since.elapsed() < FRESH
+    }
+}
+
 impl Spares {
-    /// Waits until a request has a connection: where that one cannot be made, no more are tried.
-    pub(crate) async fn connected(&self) {
-        self.0.connected.notified().await;
-    }
-
-    /// Runs `request`, which connects to `origin`, for its connection. It has to fail.
-    pub(crate) async fn dial<T>(&self, origin: Origin, request: impl Future<Output = T>) {
+    /// Runs a request that goes so, for its connection. It has to fail.
+    pub(crate) async fn dial<T>(&self, way: Way, request: impl Future<Output = T>) {
         let (keep, connection) = oneshot::channel();
-        self.lock().push_back(Spare { origin: origin.clone(), since: Instant::now(), connection });
+        self.lock().push_back(Spare { origin: way.origin.clone(), since: Instant::now(), connection });
         let keep = Some(Cell::new(Some(keep)));
-        DIALLED.scope(Dialled { origin, keep }, request).await;
-    }
-
-    /// Runs a request to `origin`, which may use one of these.
-    pub(crate) async fn used<T>(origin: Origin, request: impl Future<Output = T>) -> T {
-        DIALLED.scope(Dialled { origin, keep: None }, request).await
+        WAY.scope(Way { keep, ..way }, request).await;
     }
 
     /// Closes what no request has asked for in time.
     pub(crate) async fn expire(&self) {
         tokio::time::sleep(FRESH).await;
-        self.lock().clear();
+        self.lock().retain(Spare::is_fresh);
     }
 
     fn take(&self, origin: &Origin) -> Option<oneshot::Receiver<Connection>> {
         let mut spares = self.lock();
-        spares.retain(|spare| spare.since.elapsed() < FRESH);
+        spares.retain(Spare::is_fresh);
         let at = spares.iter().position(|spare| spare.origin == *origin)?;
         spares.remove(at).map(|spare| spare.connection)
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Spare>> {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -132,35 +136,35 @@ where
     }
 
     fn call(&mut self, to: R) -> Self::Future {
-        let dialled = DIALLED.try_with(|to| (to.origin.clone(), to.keep.as_ref().map(Cell::take)));
-        let Ok((origin, keep)) = dialled else { return self.inner.call(to).boxed() };
-        if let Some(keep) = keep {
-            let made = self.inner.call(to);
-            return async move {
-                let connection: Connection = Box::new(made.await?);
+        let way = WAY.try_with(|way| {
+            let keep = way.keep.as_ref().map(Cell::take);
+            (way.origin.clone(), way.patience, Arc::clone(&way.connected), keep)
+        });
+        let Ok((origin, patience, connected, keep)) = way else { return self.inner.call(to).boxed() };
+        let next = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, next);
+        let spares = self.spares.clone();
+        let connect = async move {
+            if let Some(keep) = keep {
+                let connection: Connection = Box::new(inner.call(to).await?);
                 // Without a taker it is closed.
                 let _ = keep.map(|keep| keep.send(connection));
-                Err("the connection is kept for another request".into())
+                return Err("the connection is kept for another request".into());
             }
-            .boxed();
-        }
-        let (spares, spare) = (self.spares.clone(), self.spares.take(&origin));
-        let Some(spare) = spare else {
-            let made = self.inner.call(to);
-            return async move {
-                let connection = made.await?;
-                spares.0.connected.notify_one();
-                Ok(connection)
+            if let Some(spare) = spares.take(&origin)
+                && let Ok(Ok(connection)) = spare.await.map(Connection::downcast)
+            {
+                return Ok(*connection);
             }
-            .boxed();
+            // There is no spare one, or it could not be made.
+            let connection = inner.call(to).await?;
+            connected.notify_one();
+            Ok(connection)
         };
-        let mut inner = self.inner.clone();
         async move {
-            match spare.await.map(Connection::downcast::<S::Response>) {
-                Ok(Ok(connection)) => Ok(*connection),
-                // It could not be made.
-                _ => inner.call(to).await,
-            }
+            timeout(patience, connect)
+                .await
+                .unwrap_or_else(|_| Err(format!("not within {patience:?}").into()))
         }
         .boxed()
     }

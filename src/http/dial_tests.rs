@@ -1,4 +1,4 @@
-use std::future::{Ready, ready};
+use std::future::{Pending, Ready, pending, ready};
 
 use super::*;
 use crate::url::SafeUrl;
@@ -22,8 +22,30 @@ impl Service<&'static str> for Numbered {
     }
 }
 
+/// Never connects.
+#[derive(Clone)]
+struct Never;
+
+impl Service<()> for Never {
+    type Response = ();
+    type Error = BoxError;
+    type Future = Pending<Result<(), BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        pending()
+    }
+}
+
 fn origin(url: &str) -> Origin {
     SafeUrl::parse(url).unwrap().origin()
+}
+
+fn way(url: &str) -> Way {
+    Way::new(origin(url), Duration::from_secs(10), Arc::default())
 }
 
 fn addresses(of: &[&str]) -> Vec<SocketAddr> {
@@ -34,13 +56,16 @@ fn addresses(of: &[&str]) -> Vec<SocketAddr> {
 async fn what_was_dialled_is_used_once_by_a_request_to_that_origin() {
     let spares = Spares::default();
     let mut connector = spares.layer(Numbered::default());
-    let (here, there) = (origin("http://h/"), origin("http://other/"));
     // The request that only dials fails: it is not sent.
     let mut dialler = connector.clone();
-    spares.dial(here.clone(), async { assert!(dialler.call("h").await.is_err()) }).await;
-    assert_eq!(Spares::used(there, async { connector.call("h").await.unwrap() }).await, 1, "not for others");
-    assert_eq!(Spares::used(here.clone(), async { connector.call("h").await.unwrap() }).await, 0);
-    assert_eq!(Spares::used(here, async { connector.call("h").await.unwrap() }).await, 2, "used up");
+    spares.dial(way("http://h/"), async { assert!(dialler.call("h").await.is_err()) }).await;
+    assert_eq!(
+        way("http://other/").used(async { connector.call("h").await.unwrap() }).await,
+        1,
+        "not for others"
+    );
+    assert_eq!(way("http://h/").used(async { connector.call("h").await.unwrap() }).await, 0);
+    assert_eq!(way("http://h/").used(async { connector.call("h").await.unwrap() }).await, 2, "used up");
     assert_eq!(connector.call("h").await.unwrap(), 3, "a request of nobody's");
 }
 
@@ -49,8 +74,8 @@ async fn a_connection_that_could_not_be_made_in_advance_is_tried_again() {
     let spares = Spares::default();
     let mut connector = spares.layer(Numbered::default());
     let mut dialler = connector.clone();
-    spares.dial(origin("http://h/"), async { assert!(dialler.call("refused").await.is_err()) }).await;
-    assert_eq!(Spares::used(origin("http://h/"), async { connector.call("h").await.unwrap() }).await, 1);
+    spares.dial(way("http://h/"), async { assert!(dialler.call("refused").await.is_err()) }).await;
+    assert_eq!(way("http://h/").used(async { connector.call("h").await.unwrap() }).await, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,20 +83,35 @@ async fn what_nobody_asks_for_is_closed() {
     let spares = Spares::default();
     let mut connector = spares.layer(Numbered::default());
     let mut dialler = connector.clone();
-    spares.dial(origin("http://h/"), async { assert!(dialler.call("h").await.is_err()) }).await;
+    spares.dial(way("http://h/"), async { assert!(dialler.call("h").await.is_err()) }).await;
     spares.expire().await;
     assert!(spares.lock().is_empty());
-    assert_eq!(Spares::used(origin("http://h/"), async { connector.call("h").await.unwrap() }).await, 1);
+    assert_eq!(way("http://h/").used(async { connector.call("h").await.unwrap() }).await, 1);
 }
 
 #[tokio::test]
-async fn nothing_is_dialled_before_a_request_has_a_connection() {
+async fn a_request_that_got_a_connection_of_its_own_says_so() {
     let spares = Spares::default();
     let mut connector = spares.layer(Numbered::default());
-    let refused = Spares::used(origin("http://h/"), async { connector.call("refused").await }).await;
-    assert!(refused.is_err() && spares.connected().now_or_never().is_none());
-    Spares::used(origin("http://h/"), async { connector.call("h").await.unwrap() }).await;
-    assert!(spares.connected().now_or_never().is_some());
+    let connected = Arc::<Notify>::default();
+    let told = || connected.notified().now_or_never().is_some();
+    let way = || Way::new(origin("http://h/"), Duration::from_secs(10), Arc::clone(&connected));
+    let refused = way().used(async { connector.call("refused").await }).await;
+    assert!(refused.is_err() && !told());
+    way().used(async { connector.call("h").await.unwrap() }).await;
+    assert!(told());
+    let mut dialler = connector.clone();
+    spares.dial(way(), async { assert!(dialler.call("h").await.is_err()) }).await;
+    way().used(async { connector.call("h").await.unwrap() }).await;
+    assert!(!told(), "a spare one is another's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_does_not_come_about_is_not_waited_for() {
+    let mut connector = Spares::default().layer(Never);
+    let began = Instant::now();
+    let error = way("http://h/").used(async { connector.call(()).await.unwrap_err() }).await;
+    assert_eq!((began.elapsed(), error.to_string().as_str()), (Duration::from_secs(10), "not within 10s"));
 }
 
 #[test]

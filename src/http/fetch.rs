@@ -163,6 +163,7 @@ impl Pace {
 mod tests {
     use super::*;
     use crate::http::client::ClientOptions;
+    use crate::http::connections::Connections;
     use crate::support::{Content, Fault as Wrong, Resource, Server, When};
     use crate::url::SafeUrl;
 
@@ -174,12 +175,10 @@ mod tests {
             connect_timeout: minute,
             timeout: minute,
             custom: HeaderMap::new(),
-            idle_connections: 1,
             drip_time: minute,
-            furnish: |builder| builder.no_proxy(),
         };
         let mut url = SafeUrl::parse(&server.url("/f")).unwrap();
-        let client = Client::new(&mut url, options).unwrap();
+        let client = Client::new(&Connections::new(reqwest::ClientBuilder::no_proxy), &mut url, options);
         Fetcher::new(
             client,
             Pinned { url, length: OBJECT.len, validator: None, encoding: None, send_pin: true },

@@ -1,10 +1,11 @@
 //! HTTP: one validated ranged GET at a time (RFC 9110, RFC 9112).
 //!
-//! [`answer`], [`headers`], [`digests`], [`disposition`], [`redirect`] and [`retry`] decide and are pure; [`client`],
-//! [`dial`], [`probe`] and [`fetch`] do what was decided. Nothing here knows of files.
+//! [`answer`], [`headers`], [`digests`], [`disposition`], [`redirect`] and [`retry`] decide and are pure; [`connections`],
+//! [`dial`], [`client`], [`probe`] and [`fetch`] do what was decided. Nothing here knows of files.
 
 pub(crate) mod answer;
 pub(crate) mod client;
+pub(crate) mod connections;
 pub(crate) mod dial;
 pub(crate) mod digests;
 pub(crate) mod disposition;
