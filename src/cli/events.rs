@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(
             value(&line_of_report(URL, &report)),
             json!({"event": "done", "url": URL, "path": "/tmp/x", "bytes": 10, "bytes_fetched": 12, "requests": 3,
-                   "retries": 1, "elapsed_ms": 1234})
+                   "retries": 1, "digest_source": null, "elapsed_ms": 1234})
         );
     }
 
