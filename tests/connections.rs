@@ -47,16 +47,19 @@ fn connections_are_made_while_the_first_answer_is_awaited() {
 }
 
 #[test]
-fn jobs_that_paid_are_remembered_for_the_next_download() {
+fn h73_jobs_that_paid_are_remembered_for_the_next_download_and_no_secret() {
     let server = serve(Resource::new(OBJECT).rate(MIB));
     let cache = tempfile::tempdir().unwrap();
     let variable = format!("XDG_CACHE_HOME={}", cache.path().display());
+    let url = server.url("/f?canary").replace("://", "://canary:canary@");
     let jobs = || {
         let env = TestEnv::new(&[OBJECT]).through(&["env", &variable]);
-        env.run(&["--jobs", "auto", "--json", &server.url("/f")]).expect(0).event("start")["jobs"].as_u64()
+        let args = ["--jobs", "auto", "--json", "-H", "X-Key: canary", &url];
+        env.run(&args).expect(0).event("start")["jobs"].as_u64()
     };
     jobs();
     let remembered = std::fs::read_to_string(cache.path().join("haul/hosts")).unwrap();
+    assert!(!remembered.contains("canary") && !remembered.contains("/f"), "{remembered}");
     let line = remembered.lines().find(|line| line.contains(&server.addr().to_string())).expect(&remembered);
     let number = line.split("jobs=").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
     assert!(number.is_some_and(|number: u64| number > 1), "each connection has its rate: {line}");

@@ -1,5 +1,6 @@
 //! docs/hazards.md tells the truth: every hazard has tests that carry its number, or says why not, and the table
-//! counts them; and docs/guarantees.md names tests that are there. `HAUL_BLESS=1` writes the counts.
+//! counts them; docs/guarantees.md names tests that are there, and `just removals` has something to remove.
+//! `HAUL_BLESS=1` writes the counts.
 
 #![expect(clippy::disallowed_methods, reason = "files of the repository")]
 
@@ -93,6 +94,27 @@ fn the_guarantees_name_tests_that_are_there() {
     assert!(named.len() > 10, "{named:?}");
     for file in named {
         assert!(root(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn the_removals_remove_what_is_there() {
+    let patches = fs::read_dir(root("tests/removals"))
+        .expect("the removals")
+        .map(|entry| entry.expect("an entry").path());
+    let patches: Vec<_> =
+        patches.filter(|path| path.extension().is_some_and(|extension| extension == "patch")).collect();
+    assert_eq!(patches.len(), 6, "{patches:?}");
+    for path in patches {
+        let patch = fs::read_to_string(&path).expect("a patch");
+        let (head, hunks) = patch.split_once("\n@@ ").expect("it removes something");
+        let (_, changed) = head.rsplit_once("\n+++ b/").expect("it says of which file");
+        let source = fs::read_to_string(root(changed)).expect("a source");
+        for hunk in hunks.split("\n@@ ") {
+            let before = hunk.lines().skip(1).filter_map(|line| line.strip_prefix([' ', '-']));
+            let before: String = before.flat_map(|line| [line, "\n"]).collect();
+            assert!(source.contains(&before), "{} does not apply any more: write it anew", path.display());
+        }
     }
 }
 

@@ -169,13 +169,18 @@ mod tests {
 
     const OBJECT: Content = Content::new(1, 300_000);
 
+    const MINUTE: Duration = Duration::from_secs(60);
+
     fn fetcher(server: &Server) -> Fetcher {
-        let minute = Duration::from_secs(60);
+        patient_for(MINUTE, server)
+    }
+
+    fn patient_for(timeout: Duration, server: &Server) -> Fetcher {
         let options = ClientOptions {
-            connect_timeout: minute,
-            timeout: minute,
+            connect_timeout: MINUTE,
+            timeout,
             custom: HeaderMap::new(),
-            drip_time: minute,
+            drip_time: MINUTE,
         };
         let mut url = SafeUrl::parse(&server.url("/f")).unwrap();
         let client = Client::new(&Connections::new(reqwest::ClientBuilder::no_proxy), &mut url, options);
@@ -233,6 +238,20 @@ mod tests {
         };
         assert!(matches!(fault, Fault::Cut(_)), "{fault:?}");
         assert_eq!(body.position(), 6_000);
+    }
+
+    #[tokio::test]
+    async fn h44_silence_lasts_no_longer_than_is_said() {
+        let soon = Duration::from_millis(50);
+        let silent = Resource::new(OBJECT).fault(When::Always, Wrong::StallAfter(5_000));
+        let server = Server::start([("/f", silent)]);
+        let fetcher = patient_for(soon, &server);
+        assert_eq!(fetcher.timeout(), soon);
+        let mut body = fetcher.open(ByteRange::new(1_000, 101_000)).await.unwrap();
+        while body.position() < 6_000 {
+            assert!(body.chunk().await.unwrap().is_some());
+        }
+        assert_eq!(body.chunk().await, Err(Fault::Silent(soon)));
     }
 
     #[test]
