@@ -206,7 +206,7 @@ fn h06_wrong_bytes_under_right_heads_do_not_get_the_name() {
 
 #[test]
 fn h06_the_digest_of_a_stream_is_that_of_the_version_that_came() {
-    let old = Resource::new(OTHER).no_ranges().header("Repr-Digest", &repr_digest(&OTHER)).rate(4 * MIB);
+    let old = Resource::new(OTHER).no_ranges().header("Repr-Digest", &repr_digest(&OTHER)).rate(MIB / 2);
     let server = serve(old);
     let env = TestEnv::new(&[OBJECT]);
     let running = env.spawn(&["--json", &server.url("/f")]);
@@ -223,6 +223,70 @@ fn h06_of_a_part_the_digest_of_the_whole_says_nothing() {
     let env = TestEnv::part(OBJECT, 100, 200_000);
     let said = run(&env, &server, &["--range", "100-199999"]).expect(0);
     assert_eq!(said.event("done").get("digest"), None);
+}
+
+/// What serves this text.
+fn a_text(text: &str) -> Resource {
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
+    Resource::new(Content::new(0, 0)).fault(When::Always, Fault::Head(answer))
+}
+
+#[test]
+fn h06_a_list_has_the_targets_checksum_here_or_at_a_url() {
+    let (right, wrong) = (hex(sha_256(&OBJECT)), hex(sha_256(&OTHER)));
+    let md5 = hex(Md5::digest(OBJECT.bytes()));
+    at_once(
+        [
+            ("SHA256SUMS", format!("{wrong}  other\n{right} *./f\n"), 0),
+            ("SHA256SUMS", format!("{right}  other\n{wrong}  f\n"), 6),
+            ("f.sha256", right.clone(), 0),
+            ("f.md5", format!("MD5 (f) = {md5}\n"), 0),
+        ],
+        |(name, text, code)| {
+            let server = Server::start([("/f", Resource::new(OBJECT)), (&format!("/{name}"), a_text(&text))]);
+            for at_url in [false, true] {
+                let env = TestEnv::new(&[OBJECT]);
+                env.write(name, text.as_bytes());
+                let url = server.url(&format!("/{name}"));
+                let list = if at_url { &url } else { name };
+                let said = run(&env, &server, &["--checksum-file", list]).expect(code);
+                if code == 0 {
+                    assert_eq!(said.event("done")["digest_source"], name);
+                    let again = run(&env, &server, &["--checksum-file", list]).expect(0).event("done");
+                    assert_eq!(
+                        again["bytes_fetched"],
+                        u64::from(at_url) * text.len() as u64,
+                        "it is there already"
+                    );
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn a_list_that_does_not_say_it_is_found_out_before_anything_is_fetched() {
+    let server = serve(Resource::new(OBJECT));
+    let env = TestEnv::new(&[]);
+    env.write("SHA256SUMS", format!("{}  other\n", hex(sha_256(&OBJECT))).as_bytes());
+    let run = |list: &str| env.run(&["-q", "-o", "f", "--checksum-file", list, &server.url("/f")]);
+    run("SHA256SUMS").expect(2).says("SHA256SUMS: has no checksum of f");
+    run("no-such-list").expect(7).says("no-such-list");
+    assert_eq!(server.requests(), 0);
+    run(&server.url("/no-such-list")).expect(4).says("404").says("/no-such-list");
+    assert_eq!(server.requests(), 1);
+    assert_eq!(env.names(), ["SHA256SUMS"]);
+}
+
+#[test]
+fn one_list_serves_several_urls() {
+    let others = [("a", OBJECT), ("b", OTHER)];
+    let server = Server::start([("/a", Resource::new(OBJECT)), ("/b", Resource::new(OTHER))]);
+    let env = TestEnv::new(&[OBJECT]).target("a");
+    let line = |(name, content): &(&str, Content)| format!("{}  {name}\n", hex(sha_256(content)));
+    env.write("SHA256SUMS", others.iter().map(line).collect::<String>().as_bytes());
+    env.run(&["--checksum-file", "SHA256SUMS", &server.url("/a"), &server.url("/b")]).expect(0);
+    assert_eq!(env.names(), ["SHA256SUMS", "a", "b"]);
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Proof {
 pub enum ProofSource {
     /// The caller.
     Given,
+    /// The list of checksums of this name.
+    List(String),
     /// The server, in the header of this name.
     Header(String),
 }
@@ -40,7 +42,7 @@ impl fmt::Display for ProofSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Given => f.write_str("given"),
-            Self::Header(name) => f.write_str(name),
+            Self::List(name) | Self::Header(name) => f.write_str(name),
         }
     }
 }

@@ -124,6 +124,9 @@ pub(crate) struct CheckArgs {
     /// crc32c, crc64-nvme (Amazon), crc64-xz (Alibaba, Tencent)
     #[arg(long, value_name = "ALGO:VALUE")]
     pub(crate) checksum: Vec<String>,
+    /// A list with the target's checksum, a file or a URL: SHA256SUMS, NAME.sha256, BSD's format, or a value alone
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) checksum_file: Option<Secret>,
     /// Compare with no digest that the server sends, which is done else without being asked for
     #[arg(long)]
     pub(crate) ignore_digests: bool,

@@ -196,6 +196,9 @@ fn builder(url: &Secret, headers: &[(String, String)], arguments: &DownloadArgs)
         builder = builder.max_size(bytes);
     }
     builder = check.checksum.iter().fold(builder, DownloadBuilder::checksum);
+    if let Some(list) = &check.checksum_file {
+        builder = builder.checksum_file(&list.0);
+    }
     if check.ignore_digests {
         builder = builder.ignore_digests();
     }

@@ -45,6 +45,7 @@ pub struct DownloadBuilder {
     pub(super) headers: Vec<(String, String)>,
     pub(super) checksums: Vec<String>,
     pub(super) pool: Option<Pool>,
+    pub(super) checksum_file: Option<String>,
     pub(super) request: Request,
 }
 
@@ -78,6 +79,7 @@ impl DownloadBuilder {
             ignore_checkpoint: false,
             allow_unvalidated: false,
             checksums: Vec::new(),
+            checksum_list: None,
             sent_digests: SentDigests::Compared,
             tuned: true,
             tuning: Tuning::default(),
@@ -85,7 +87,15 @@ impl DownloadBuilder {
             pool: Pool::new(),
             disk: Arc::new(SystemDisk),
         };
-        Self { url, head_url: None, headers: Vec::new(), checksums: Vec::new(), pool: None, request }
+        Self {
+            url,
+            head_url: None,
+            headers: Vec::new(),
+            checksums: Vec::new(),
+            checksum_file: None,
+            pool: None,
+            request,
+        }
     }
 
     /// The target file; a relative path is taken from [`dir`](Self::dir). By default the name that the server,
@@ -340,6 +350,20 @@ impl DownloadBuilder {
     /// ```
     pub fn pool(mut self, pool: &Pool) -> Self {
         self.pool = Some(pool.clone());
+        self
+    }
+
+    /// A list that has the whole target's checksum, a path or a URL: `SHA256SUMS`, `NAME.sha256`, BSD's format, or a value
+    /// alone. The line is the one whose path the URL ends with, else the one of the target's name. A URL is fetched
+    /// first; the custom headers go there only if it is of the same origin.
+    ///
+    /// ```
+    /// let builder = haul::Download::builder("https://example.org/x.iso");
+    /// let download = builder.checksum_file("https://example.org/SHA256SUMS").build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    pub fn checksum_file(mut self, path_or_url: impl Into<String>) -> Self {
+        self.checksum_file = Some(path_or_url.into());
         self
     }
 

@@ -21,6 +21,7 @@ mod gauge;
 mod handle;
 mod hosts_file;
 mod inspect;
+mod list;
 mod look;
 mod looks;
 pub(crate) mod name;

@@ -76,7 +76,7 @@ impl Session {
         // Of a part the digest of the whole says nothing.
         let counts = self.request.part == Part::From(0) && self.request.sent_digests == SentDigests::Compared;
         let sent = object.and_then(|object| object.proof.clone()).filter(|_| counts);
-        self.request.checksums.iter().map(given).chain(sent).collect()
+        self.request.checksums.iter().map(given).chain(self.listed.clone()).chain(sent).collect()
     }
 
     /// What is there is not the object: the part file stays for a look, and no later run resumes from it.
@@ -100,7 +100,9 @@ impl Session {
             ProofSource::Header(_) => {
                 "the same command fetches everything again, and --ignore-digests does not mind what the server says"
             }
-            ProofSource::Given => "check the URL and the checksum; the same command fetches everything again",
+            ProofSource::Given | ProofSource::List(_) => {
+                "check the URL and the checksum; the same command fetches everything again"
+            }
         })
     }
 }

@@ -10,6 +10,7 @@ use super::builder::DownloadBuilder;
 use super::handle::Handle;
 use super::hosts_file::HostsFile;
 use super::inspect::{self, Offer};
+use super::list::ListSource;
 use super::pool::Pool;
 use super::report::Report;
 use super::tuning::Tuning;
@@ -111,6 +112,7 @@ pub(crate) struct Request {
     pub(crate) ignore_checkpoint: bool,
     pub(crate) allow_unvalidated: bool,
     pub(crate) checksums: Vec<Checksum>,
+    pub(crate) checksum_list: Option<ListSource>,
     pub(crate) sent_digests: SentDigests,
     /// `jobs` is only the most: as many as pay.
     pub(crate) tuned: bool,

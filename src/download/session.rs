@@ -19,7 +19,7 @@ use super::report::{Mode, Outcome, Report};
 use super::reporter::Reporter;
 use super::request::{Existing, OnChange, Output, Remains, Request};
 use super::target::Target;
-use crate::checksum::Proof;
+use crate::checksum::{ChecksumList, Proof};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Client;
 use crate::http::probe::Probe;
@@ -52,6 +52,9 @@ pub(super) struct Session {
     pub(super) object: Option<Object>,
     /// Versions that this run began to fetch.
     pub(super) seen: Vec<(u64, Validator)>,
+    /// The list that the target's checksum is looked up in, and what it says.
+    pub(super) list: Option<ChecksumList>,
+    pub(super) listed: Option<Proof>,
     pub(super) mode: Mode,
     /// What was left is of another URL, and not proved to be of the same object yet.
     pub(super) unproven: bool,
@@ -82,6 +85,8 @@ pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Repor
         files: None,
         object: None,
         seen: Vec::new(),
+        list: None,
+        listed: None,
         mode: Mode::Ranges,
         unproven: false,
         unpinned: false,
@@ -97,6 +102,7 @@ pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Repor
 
 impl Session {
     async fn run(&mut self) -> Result<Report> {
+        self.read_list().await?;
         if self.request.output != Output::Nowhere
             && let Some(report) = self.claim_known().await?
         {
@@ -188,6 +194,7 @@ impl Session {
             claimed.target.make_names_durable()?;
             Self::tidy_up(&self.reporter, &claimed);
         }
+        self.look_up(&claimed.target)?;
         let wanted = if finished { Ok(false) } else { claimed.target.is_wanted(self.request.existing) };
         let (wanted, proof) = match wanted {
             Ok(wanted) => (wanted, None),

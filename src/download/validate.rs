@@ -3,6 +3,7 @@
 use reqwest::header::{self, HeaderName, HeaderValue};
 
 use super::builder::DownloadBuilder;
+use super::list::ListSource;
 use super::pool::Pool;
 use super::request::{Output, Request};
 use crate::error::{Error, ErrorKind, Result};
@@ -34,8 +35,16 @@ pub(super) fn validated(described: DownloadBuilder) -> Result<Request> {
     request.url = SafeUrl::parse(&described.url)?;
     request.head_url = described.head_url.as_deref().map(SafeUrl::parse).transpose()?;
     request.checksums = described.checksums.iter().map(|text| text.parse()).collect::<Result<_>>()?;
-    if request.output == Output::Nowhere && !request.checksums.is_empty() {
+    request.checksum_list = described.checksum_file.as_deref().map(ListSource::parse).transpose()?;
+    let listed = request.checksum_list.is_some();
+    if request.output == Output::Nowhere && (listed || !request.checksums.is_empty()) {
         return Err(usage("a checksum of what is discarded", "name a file with -o"));
+    }
+    if listed && request.part != Part::From(0) {
+        return Err(usage(
+            "a list of checksums says nothing of a part",
+            "use --checksum with the part's own",
+        ));
     }
     if !(1..=256).contains(&request.jobs) {
         return Err(usage(format!("{} jobs", request.jobs), "use 1 to 256"));
@@ -109,6 +118,9 @@ mod tests {
             (builder().segment_size(32 << 10), "32768"),
             (builder().part(Part::Last(0)), "part"),
             (builder().part(Part::From(u64::MAX)), "part"),
+            (builder().checksum_file("sums").discard(), "discarded"),
+            (builder().checksum_file("sums").part(Part::Last(1)), "of a part"),
+            (builder().checksum_file("http://"), "http://"),
             (builder().header("a b", "c"), "a b"),
             (builder().header("range", "bytes=0-1"), "range"),
         ] {
