@@ -176,12 +176,8 @@ mod tests {
     }
 
     fn patient_for(timeout: Duration, server: &Server) -> Fetcher {
-        let options = ClientOptions {
-            connect_timeout: MINUTE,
-            timeout,
-            custom: HeaderMap::new(),
-            drip_time: MINUTE,
-        };
+        let options =
+            ClientOptions { connect_timeout: MINUTE, timeout, custom: HeaderMap::new(), drip_time: MINUTE };
         let mut url = SafeUrl::parse(&server.url("/f")).unwrap();
         let client = Client::new(&Connections::new(reqwest::ClientBuilder::no_proxy), &mut url, options);
         Fetcher::new(
