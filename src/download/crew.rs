@@ -176,12 +176,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_has_nothing_to_do_says_nothing_of_what_a_connection_does() {
-        let (mut crew, scheduler) = crew(1);
+        let (mut crew, scheduler) = crew(3);
         crew.gauge(0).add_received(100_000);
+        // The others have waited in vain.
+        tokio::time::advance(SECOND).await;
         crew.update(&scheduler, SECOND, Duration::ZERO);
         let terms = crew.steal_terms(Duration::ZERO, Duration::ZERO, 1 << 16);
         assert!((terms.rate - 100_000.0).abs() < 1.0, "{terms:?}");
         assert_eq!(crew.received(), 100_000);
+        let own = |worker| crew.pace(worker, |_| false, 4, Duration::ZERO, 1).own.map(f64::round);
+        assert_eq!((own(0), own(1), own(3)), (Some(100_000.0), None, None));
     }
 
     #[tokio::test(start_paused = true)]
@@ -202,6 +206,42 @@ mod tests {
             "an idle one does not"
         );
         assert_eq!(pace(2, &[0, 1, 3]), (None, 0.0), "nothing is known of it");
+        assert_eq!(Some(pace(0, &[0, 1, 2, 3]).1), crew.rate(0).map(f64::round), "who asks is at work");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_request_is_told_of_with_what_it_has_left() {
+        let (mut crew, mut scheduler) = crew(2);
+        tokio::time::advance(SECOND).await;
+        crew.gauge(0).add_received(1000);
+        crew.update(&scheduler, SECOND, Duration::ZERO);
+        scheduler.claim(1, 4).unwrap();
+        let gauge = crew.gauge(1);
+        let _waiting = gauge.wait();
+        tokio::time::advance(SECOND).await;
+        let running = crew.running(&scheduler);
+        assert_eq!((running.under_way, running.delivering), (2, 1));
+        let lines = crew.lines(&scheduler, 300, Instant::now());
+        let told: Vec<_> =
+            lines.iter().map(|line| (line.worker, line.answered, line.silent, line.left)).collect();
+        assert_eq!(told, [(0, true, None, 3000), (1, false, Some(SECOND), 3000)]);
+        assert!(lines.iter().all(|line| line.age == 2 * SECOND), "{lines:?}");
+        assert_eq!(lines[0].rate.map(f64::round), Some(1000.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_called_off_begins_anew() {
+        let (mut crew, scheduler) = crew(1);
+        let request = crew.gauge(0).begin();
+        crew.gauge(0).add_received(1000);
+        crew.update(&scheduler, SECOND, Duration::ZERO);
+        tokio::time::advance(SECOND).await;
+        crew.call_off(0);
+        request.await;
+        assert_eq!((crew.rate(0), crew.lines(&scheduler, 1, Instant::now())[0].age), (None, Duration::ZERO));
+        crew.gauge(0).add_received(500);
+        crew.update(&scheduler, SECOND, Duration::ZERO);
+        assert_eq!(crew.rate(0).map(f64::round), Some(500.0), "what came before does not count");
     }
 
     #[tokio::test(start_paused = true)]
@@ -213,7 +253,10 @@ mod tests {
         drop(crew.gauge(0).begin());
         crew.update(&scheduler, SECOND, first_byte);
         assert_eq!(crew.rate(0).map(f64::round), Some(1000.0));
-        tokio::time::advance(3 * first_byte).await;
+        tokio::time::advance(2 * first_byte).await;
+        crew.update(&scheduler, SECOND, first_byte);
+        assert_eq!(crew.rate(0).map(f64::round), Some(1000.0));
+        tokio::time::advance(first_byte).await;
         crew.update(&scheduler, SECOND, first_byte);
         assert!(crew.rate(0).unwrap() < 500.0);
     }
@@ -243,7 +286,9 @@ mod tests {
         tokio::time::advance(2 * SECOND).await;
         crew.update(&scheduler, SECOND, Duration::ZERO);
         assert!((crew.shown_rate(0, SECOND) - 1000.0).abs() < 1.0);
-        assert!(crew.shown_rate(0, 3 * SECOND).is_infinite());
+        assert!(crew.shown_rate(0, 2 * SECOND).is_infinite());
+        crew.begin(0);
+        assert!(crew.shown_rate(0, SECOND).is_infinite() && crew.rate(0).is_some(), "it has its connection");
         crew.begin_anew(0);
         assert!(crew.shown_rate(0, SECOND).is_infinite() && crew.rate(0).is_none());
     }

@@ -219,6 +219,12 @@ mod tests {
     }
 
     #[test]
+    fn what_was_measured_for_a_second_is_no_guess() {
+        let rough = |millis| Point { measured: Duration::from_millis(millis), ..point(1, 1.0) }.is_rough();
+        assert_eq!((rough(999), rough(1000), rough(1001)), (true, false, false));
+    }
+
+    #[test]
     fn without_samples_there_is_no_rate() {
         assert_eq!(Samples::default().rate(), (0.0, Duration::ZERO));
         let mut samples = Samples::default();

@@ -56,8 +56,8 @@ impl Gauge {
 
     /// From now on it waits for the server, as long as the guard lives.
     pub(crate) fn wait(&self) -> Waiting<'_> {
-        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.waiting.store(now + 1, Ordering::Relaxed);
+        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.waiting.store(now.saturating_add(1), Ordering::Relaxed);
         Waiting(self)
     }
 

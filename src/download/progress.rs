@@ -77,6 +77,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_rate_that_begins_does_not_count_what_was_before() {
+        let second = Duration::from_secs(1);
+        let mut rate = Rate::starting_at(1000);
+        assert_eq!(rate.per_second(), None);
+        rate.update(3000, second, second);
+        assert_eq!(rate.per_second(), Some(2000.0));
+    }
+
+    #[test]
     fn a_steady_stream_has_its_rate_and_silence_fades() {
         let (tick, memory) = (Duration::from_millis(100), Duration::from_secs(1));
         let mut rate = Rate::default();

@@ -1,5 +1,6 @@
 //! The single stream: one answer, from its first byte to its last. One that is cut short starts over.
 
+use super::blocking::in_place;
 use super::control::Control;
 use super::event::Event;
 use super::files::Files;
@@ -168,7 +169,8 @@ impl<'a> Stream<'a> {
                 continue;
             }
             self.check_size(bytes.len() as u64)?;
-            self.files.part.write_at(&bytes, self.written.bytes).map_err(|error| self.with_room(error))?;
+            let write = || self.files.part.write_at(&bytes, self.written.bytes);
+            in_place(self.files.part.makes_wait(), write).map_err(|error| self.with_room(error))?;
             self.written.add(&bytes);
             self.files.proving.reach(self.written.bytes);
             self.report(length.map(|_| wanted.len()));

@@ -125,6 +125,7 @@ fn one_fewer(limit: &mut usize, changed: &mut Instant, now: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tuner::Terms;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -150,6 +151,33 @@ mod tests {
         let (mut throttle, now) = throttle();
         assert_eq!((0..9).filter(|_| throttle.give_one_up(now)).count(), 7);
         assert_eq!(throttle.limit(), 1);
+    }
+
+    #[test]
+    fn h44_a_link_that_may_be_too_thin_has_one_request_fewer() {
+        let (mut fixed, now) = throttle();
+        let mut tuned = Throttle::tuned(tuner(), now);
+        for throttle in [&mut fixed, &mut tuned] {
+            throttle.make_do_with_one_fewer(now + SECOND);
+            assert_eq!(throttle.limit(), 7);
+        }
+        fixed.observe(now + 11 * SECOND, 0, 0, Running::default());
+        assert_eq!(fixed.limit(), 7, "for as long as after any change");
+    }
+
+    #[test]
+    fn only_what_a_search_has_shown_is_worth_remembering() {
+        let (fixed, now) = throttle();
+        let mut tuned = Throttle::tuned(tuner(), now);
+        assert_eq!((fixed.learned(), tuned.learned()), (None, None), "nothing yet");
+        tuned.back_off(SECOND, Running { under_way: 8, delivering: 5 }, now + SECOND);
+        assert_eq!((tuned.learned().unwrap().served, tuned.limit()), (Some(7), 5));
+    }
+
+    /// That begins with eight jobs.
+    fn tuner() -> Tuner {
+        let known = Some(Learned { jobs: 8, served: None });
+        Tuner::new(Terms { most: 64, round_trip: SECOND / 10, remaining: 1 << 30, known })
     }
 
     #[test]

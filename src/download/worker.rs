@@ -13,7 +13,7 @@ use futures::future::{BoxFuture, join};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
-use super::blocking::blocking;
+use super::blocking::{blocking, in_place};
 use super::control::Control;
 use super::crumbs::{Crumbs, Reached};
 use super::gauge::Gauge;
@@ -208,7 +208,9 @@ impl Worker {
                 }
                 let fits = usize::try_from(filling.window.space()).unwrap_or(usize::MAX).min(bytes.len());
                 let first = filling.next;
-                let crcs = filling.put(&bytes.split_to(fits), self.shared.segments)?;
+                let some = bytes.split_to(fits);
+                let put = || filling.put(&some, self.shared.segments);
+                let crcs = in_place(self.shared.part.makes_wait(), put)?;
                 if !crcs.is_empty() {
                     self.tell(Message::Landed { first, crcs }).await?;
                 }

@@ -9,6 +9,7 @@ pub(crate) mod disk;
 pub(crate) mod medium;
 pub(crate) mod part;
 mod trial;
+mod waits;
 pub(crate) mod window;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::medium::{Folder, Map, Medium};
 use super::trial::Trial;
+use super::waits::Waits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::range::{ByteRange, Segments};
 
@@ -41,6 +42,7 @@ pub(crate) struct PartFile {
     trial: Option<Arc<Mutex<Trial>>>,
     /// Start → end of the windows that are open: each byte has at most one writer.
     windows: Mutex<Windows>,
+    waits: Arc<Waits>,
 }
 
 type Windows = Arc<Mutex<BTreeMap<u64, u64>>>;
@@ -108,7 +110,14 @@ impl PartFile {
 
     /// A file that grows as bytes come: for objects whose length nobody knows.
     pub(crate) fn streamed(path: &Path, medium: Arc<dyn Medium>) -> Self {
-        Self { path: path.to_owned(), medium, length: None, trial: None, windows: Mutex::default() }
+        Self {
+            path: path.to_owned(),
+            medium,
+            length: None,
+            trial: None,
+            windows: Mutex::default(),
+            waits: Arc::default(),
+        }
     }
 
     /// Tries a map on the first pages: file systems differ in what they can do.
@@ -156,6 +165,7 @@ impl PartFile {
             written: 0,
             spent: began.elapsed(),
             trial: self.trial.clone(),
+            waits: Arc::clone(&self.waits),
             path: self.path.clone(),
             _guard: guard,
         })
@@ -172,7 +182,15 @@ impl PartFile {
 
     /// Appends to a streamed file.
     pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        self.medium.write_all_at(bytes, offset).map_err(|error| self.failed("write", error))
+        let began = Instant::now();
+        let written = self.medium.write_all_at(bytes, offset);
+        self.waits.note(began.elapsed());
+        written.map_err(|error| self.failed("write", error))
+    }
+
+    /// Whether the disk makes writers wait: then a write is not for a thread on which others wait.
+    pub(crate) fn makes_wait(&self) -> bool {
+        self.waits.are_likely()
     }
 
     /// The error of a write that there is no room for.
@@ -239,6 +257,7 @@ pub(crate) struct Window {
     /// Time it took to open it and to write.
     spent: Duration,
     trial: Option<Arc<Mutex<Trial>>>,
+    waits: Arc<Waits>,
     path: PathBuf,
     _guard: WindowGuard,
 }
@@ -263,7 +282,9 @@ impl Window {
             self.write_positioned(bytes)?;
         }
         self.written += bytes.len() as u64;
-        self.spent += began.elapsed();
+        let took = began.elapsed();
+        self.waits.note(took);
+        self.spent += took;
         if let Some(trial) = self.trial.as_ref().filter(|_| self.space() == 0) {
             let writing = if self.map.is_some() { Writing::Mapped } else { Writing::Positioned };
             lock(trial).note(writing, self.range.len(), self.spent);
