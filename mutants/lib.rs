@@ -9,6 +9,8 @@ mod bitmap;
 mod checksum;
 #[path = "../src/digest.rs"]
 mod digest;
+#[path = "../src/edition.rs"]
+mod edition;
 #[path = "../src/error.rs"]
 mod error;
 #[path = "../src/hosts.rs"]

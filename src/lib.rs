@@ -45,6 +45,7 @@ mod bitmap;
 mod checksum;
 mod digest;
 mod download;
+mod edition;
 mod error;
 mod hosts;
 mod http;

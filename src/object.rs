@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Proof;
+use crate::edition::Edition;
 use crate::url::SafeUrl;
 
 /// What tells one version of an object from another (RFC 9110 §8.8).
@@ -92,6 +93,8 @@ pub(crate) struct Object {
     /// Bytes; unknown where the server does not say.
     pub(crate) length: Option<u64>,
     pub(crate) validator: Result<Validator, NoValidator>,
+    /// What says whether it is newer than a file.
+    pub(crate) edition: Edition,
     /// It changed less than two seconds before the answer: its validator is looked at once more at the finish.
     pub(crate) fresh: bool,
     /// What the server says that the bytes of this version come to.
@@ -132,7 +135,8 @@ mod tests {
     use super::*;
 
     fn object(length: Option<u64>, validator: Result<Validator, NoValidator>) -> Object {
-        Object { url: SafeUrl::parse("http://h/x").unwrap(), length, validator, fresh: false, proof: None }
+        let (url, edition) = (SafeUrl::parse("http://h/x").unwrap(), Edition::default());
+        Object { url, length, validator, edition, fresh: false, proof: None }
     }
 
     #[test]

@@ -156,6 +156,7 @@ pub(crate) fn segments(length: u64, segment_size: Option<u64>) -> Option<Segment
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edition::Edition;
     use crate::ledger::Ledger;
     use crate::store::checkpoint::Identity;
     use crate::url::SafeUrl;
@@ -168,6 +169,7 @@ mod tests {
             url: SafeUrl::parse(SOURCE).unwrap(),
             length: Some(LENGTH),
             validator: Ok(Validator::EntityTag(tag.into())),
+            edition: Edition::default(),
             fresh: false,
             proof: None,
         }

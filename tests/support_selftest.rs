@@ -178,6 +178,8 @@ fn preconditions() {
     assert_eq!(status("If-Match: W/\"v1\""), 412);
     assert_eq!(status("If-None-Match: W/\"v1\""), 304);
     assert_eq!(status("If-None-Match: \"v2\""), 206);
+    assert_eq!(status("If-Modified-Since: Wed, 01 Jan 2020 00:00:00 GMT"), 304);
+    assert_eq!(status("If-Modified-Since: Tue, 31 Dec 2019 23:59:59 GMT"), 206);
     assert_eq!(status("If-Unmodified-Since: Wed, 01 Jan 2020 00:00:00 GMT"), 206);
     assert_eq!(status("If-Unmodified-Since: Tue, 31 Dec 2019 23:59:59 GMT"), 412);
     assert_eq!(status("If-Range: \"v1\""), 206);

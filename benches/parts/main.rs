@@ -13,6 +13,8 @@ mod bitmap;
 mod checksum;
 #[path = "../../src/digest.rs"]
 mod digest;
+#[path = "../../src/edition.rs"]
+mod edition;
 #[path = "../../src/error.rs"]
 mod error;
 #[path = "../../src/ledger.rs"]

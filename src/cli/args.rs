@@ -71,6 +71,8 @@ pub(crate) struct DownloadArgs {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
     #[command(flatten)]
+    pub(crate) refresh: RefreshArgs,
+    #[command(flatten)]
     pub(crate) check: CheckArgs,
     #[command(flatten)]
     pub(crate) fetch: FetchArgs,
@@ -114,6 +116,19 @@ pub(crate) struct TargetArgs {
     /// Refuse larger objects, stop longer bodies [default: the free space]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) max_size: Option<u64>,
+}
+
+/// How a target that exists is kept up to date.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Keeping up to date")]
+pub(crate) struct RefreshArgs {
+    /// Fetch only what is newer than the existing target, and replace that at the very end; else it is left alone and
+    /// counts as done
+    #[arg(long, conflicts_with_all = ["force", "skip_existing"])]
+    pub(crate) if_newer: bool,
+    /// Give the target the time of its Last-Modified
+    #[arg(long)]
+    pub(crate) set_mtime: bool,
 }
 
 /// What the bytes are compared with.
@@ -371,6 +386,8 @@ mod tests {
             "haul -o - http://h/x",
             "haul --jobs some http://h/x",
             "haul --force --skip-existing http://h/x",
+            "haul --if-newer --force http://h/x",
+            "haul --if-newer --skip-existing http://h/x",
             "haul -q -v http://h/x",
             "haul --timeout 0 http://h/x",
             "haul --on-change panic http://h/x",

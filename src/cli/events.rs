@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use haul::{Event, Phase, Progress, Report};
+use haul::{Event, Outcome, Phase, Progress, Report};
 use serde::Serialize;
 
 use super::exit::Failure;
@@ -50,6 +50,8 @@ enum Line<'a> {
     },
     Done {
         url: &'a str,
+        /// `downloaded`; or the target `existed`, or is `not_modified`, and was left alone.
+        outcome: &'static str,
         /// `null` where everything was discarded.
         path: Option<String>,
         bytes: u64,
@@ -168,6 +170,11 @@ fn line_of_progress<'a>(url: &'a str, progress: &Progress) -> Line<'a> {
 fn line_of_report<'a>(url: &'a str, report: &Report) -> Line<'a> {
     Line::Done {
         url,
+        outcome: match report.outcome {
+            Outcome::Downloaded => "downloaded",
+            Outcome::Existed => "existed",
+            Outcome::NotModified => "not_modified",
+        },
         path: report.path.as_ref().map(|path| path.to_string_lossy().into_owned()),
         bytes: report.length,
         bytes_fetched: report.received,
@@ -187,7 +194,7 @@ fn milliseconds(time: Duration) -> u64 {
 mod tests {
     use super::super::exit::ExitCode;
     use super::*;
-    use haul::{Mode, NoValidator, Outcome, StreamReason, Validator, Writing};
+    use haul::{Mode, NoValidator, StreamReason, Validator, Writing};
     use serde_json::{Value, json};
 
     const URL: &str = "http://h/x?[hidden]";
@@ -260,7 +267,7 @@ mod tests {
         };
         assert_eq!(
             value(&line_of_report(URL, &report)),
-            json!({"event": "done", "url": URL, "path": "/tmp/x", "bytes": 10, "bytes_fetched": 12, "requests": 3,
+            json!({"event": "done", "url": URL, "outcome": "downloaded", "path": "/tmp/x", "bytes": 10, "bytes_fetched": 12, "requests": 3,
                    "retries": 1, "digest_source": null, "elapsed_ms": 1234})
         );
     }

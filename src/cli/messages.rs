@@ -110,8 +110,10 @@ fn time_left(now: &Progress) -> Option<Duration> {
 /// The line at the end: `disk.img: 1.0 GiB in 12.3 s, 83.2 MiB/s (412.0 MiB were there already)`.
 pub(crate) fn summary(label: &str, report: &Report) -> String {
     let proof = proof(report);
-    if report.outcome == Outcome::Existed {
-        return format!("{label}: exists already{proof}, nothing to do");
+    match report.outcome {
+        Outcome::Existed => return format!("{label}: exists already{proof}, nothing to do"),
+        Outcome::NotModified => return format!("{label}: not modified, nothing to do"),
+        Outcome::Downloaded => {}
     }
     let rate =
         human::mean_rate(report.received, report.elapsed).map(|rate| format!(", {}", human::rate(rate)));
@@ -132,7 +134,7 @@ fn proof(report: &Report) -> String {
     match &report.proof {
         Some(Proof { checksum, source: ProofSource::Given }) => format!(", {} right", checksum.algorithm()),
         Some(Proof { checksum, source }) => format!(", {} right ({source})", checksum.algorithm()),
-        None if report.path.is_none() || report.outcome == Outcome::Existed => String::new(),
+        None if report.path.is_none() || report.outcome != Outcome::Downloaded => String::new(),
         None => ", no digest".to_owned(),
     }
 }
@@ -256,6 +258,7 @@ mod tests {
         };
         let (given, sent) = (by(ProofSource::Given), by(ProofSource::Header("repr-digest".into())));
         let existed = Report { outcome: Outcome::Existed, ..fresh.clone() };
+        let not_modified = Report { outcome: Outcome::NotModified, ..fresh.clone() };
         for (report, expected) in [
             (fresh, "x: 1.0 GiB in 12.3 s, 83.3 MiB/s, no digest"),
             (resumed, "x: 1.0 GiB in 12.3 s, 49.8 MiB/s, no digest (412.0 MiB were there already)"),
@@ -263,6 +266,7 @@ mod tests {
             (given, "x: 1.0 GiB in 12.3 s, 83.3 MiB/s, sha-256 right"),
             (sent, "x: 1.0 GiB in 12.3 s, 83.3 MiB/s, sha-256 right (repr-digest)"),
             (existed, "x: exists already, nothing to do"),
+            (not_modified, "x: not modified, nothing to do"),
         ] {
             assert_eq!(summary("x", &report), expected);
         }

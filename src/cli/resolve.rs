@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 use haul::{Download, DownloadBuilder, Durability, Existing, OnChange, Pool};
 
-use super::args::{self, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RequestArgs, Secret, TargetArgs};
+use super::args::{
+    self, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RefreshArgs, RequestArgs, Secret, TargetArgs,
+};
 use super::exit::Failure;
 use super::headers::{BadLine, header, header_lines};
 use super::list::Entry;
@@ -170,10 +172,10 @@ pub(crate) fn width() -> usize {
 }
 
 fn builder(url: &Secret, headers: &[(String, String)], arguments: &DownloadArgs) -> DownloadBuilder {
-    let DownloadArgs { target, check, fetch, request, resume, .. } = arguments;
+    let DownloadArgs { target, refresh, check, fetch, request, resume, .. } = arguments;
     let mut builder = with_request(Download::builder(&url.0), headers, request)
         .dir(&target.dir)
-        .existing(existing(target))
+        .existing(existing(target, refresh))
         .durability(if resume.no_sync { Durability::Kill } else { Durability::PowerCut })
         .on_change(match resume.on_change {
             args::OnChange::Restart => OnChange::Restart,
@@ -198,6 +200,9 @@ fn builder(url: &Secret, headers: &[(String, String)], arguments: &DownloadArgs)
     builder = check.checksum.iter().fold(builder, DownloadBuilder::checksum);
     if let Some(list) = &check.checksum_file {
         builder = builder.checksum_file(&list.0);
+    }
+    if refresh.set_mtime {
+        builder = builder.set_mtime();
     }
     if check.ignore_digests {
         builder = builder.ignore_digests();
@@ -236,11 +241,12 @@ fn hosts_file(cache: Option<OsString>, home: Option<OsString>) -> Option<PathBuf
     Some(cache.join("haul/hosts"))
 }
 
-fn existing(target: &TargetArgs) -> Existing {
-    match (target.force, target.skip_existing) {
-        (true, _) => Existing::Replace,
-        (false, true) => Existing::Skip,
-        (false, false) => Existing::Refuse,
+fn existing(target: &TargetArgs, refresh: &RefreshArgs) -> Existing {
+    match () {
+        () if target.force => Existing::Replace,
+        () if target.skip_existing => Existing::Skip,
+        () if refresh.if_newer => Existing::IfNewer,
+        () => Existing::Refuse,
     }
 }
 

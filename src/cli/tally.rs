@@ -46,7 +46,10 @@ impl Tally {
         match ended {
             Ok(report) => {
                 self.received += report.received;
-                *(if report.outcome == Outcome::Existed { &mut self.existed } else { &mut self.done }) += 1;
+                *(match report.outcome {
+                    Outcome::Downloaded => &mut self.done,
+                    Outcome::Existed | Outcome::NotModified => &mut self.existed,
+                }) += 1;
             }
             Err(failure) => self.note_failure(index, failure),
         }
@@ -169,7 +172,7 @@ mod tests {
         ]);
         assert_eq!(all.exit_code(), ExitCode::Refused);
         assert!(all.is_cut_short());
-        assert_eq!(tally([(0, Ok(report(Outcome::Existed)))]).exit_code(), ExitCode::Success);
+        assert_eq!(tally([(0, Ok(report(Outcome::NotModified)))]).exit_code(), ExitCode::Success);
     }
 
     #[test]

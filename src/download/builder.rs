@@ -9,7 +9,7 @@ use reqwest::header::HeaderMap;
 
 use super::hosts_file::HostsFile;
 use super::pool::Pool;
-use super::request::{Download, Existing, OnChange, Output, Request, SentDigests};
+use super::request::{Download, Existing, FileTime, OnChange, Output, Request, SentDigests};
 use super::tuning::Tuning;
 use super::validate::validated;
 use crate::error::Result;
@@ -73,6 +73,7 @@ impl DownloadBuilder {
             retries: 5,
             on_change: OnChange::Restart,
             existing: Existing::Refuse,
+            time: FileTime::Written,
             durability: Durability::PowerCut,
             max_wait: Duration::from_secs(600),
             max_size: None,
@@ -254,6 +255,17 @@ impl DownloadBuilder {
     /// ```
     pub fn existing(mut self, what: Existing) -> Self {
         self.request.existing = what;
+        self
+    }
+
+    /// Gives the target the time that the server states as the object's Last-Modified, before it gets its name.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").set_mtime().build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    pub fn set_mtime(mut self) -> Self {
+        self.request.time = FileTime::LastModified;
         self
     }
 

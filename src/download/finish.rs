@@ -34,7 +34,7 @@ pub(crate) fn finish(
         let _ = checkpoint.hard(durable);
     }
     let replace = match request.existing {
-        Existing::Replace => Replace::Allowed,
+        Existing::Replace | Existing::IfNewer => Replace::Allowed,
         Existing::Refuse | Existing::Skip => Replace::Never,
     };
     target.folder().rename(&target.part_name(), target.name(), replace).map_err(|error| {

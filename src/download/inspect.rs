@@ -1,5 +1,7 @@
 //! What a server offers, found out for one byte.
 
+use reqwest::header::HeaderMap;
+
 use super::look::Looker;
 use super::name;
 use super::reporter::Reporter;
@@ -70,7 +72,14 @@ pub(super) async fn inspect(request: &Request) -> Result<Offer> {
     let client = Client::new(request.pool.connections(), &mut url, request.client_options());
     client.set_up(&url).await?;
     let reporter = Reporter::silent();
-    let looker = Looker { client: &client, url: &url, request, reporter: &reporter, again: false };
+    let looker = Looker {
+        client: &client,
+        url: &url,
+        request,
+        reporter: &reporter,
+        again: false,
+        condition: HeaderMap::new(),
+    };
     let probe = looker.probe(ByteRange::new(0, 1)).await?;
     Ok(Offer {
         final_url: probe.object.url.to_string(),

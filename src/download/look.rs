@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use tokio::time::sleep;
 
 use super::reporter::Reporter;
 use super::request::Request;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Client;
-use crate::http::probe::{self, Probe};
+use crate::http::probe::{self, Answer, Probe};
 use crate::http::retry::{Fault, Stage, Verdict, verdict};
 use crate::object::{Object, Validator};
 use crate::range::{ByteRange, Part};
@@ -22,6 +23,8 @@ pub(crate) struct Looker<'a> {
     pub(crate) reporter: &'a Reporter,
     /// The object was there before: a refusal is given some more tries.
     pub(crate) again: bool,
+    /// Only something newer is wanted.
+    pub(crate) condition: HeaderMap,
 }
 
 /// Tries that a refusal in mid-run gets: a URL may be refreshed meanwhile (H24).
@@ -31,29 +34,36 @@ impl Looker<'_> {
     /// Asks for bytes of the object; `range` may reach past its end.
     pub(crate) async fn probe(&self, mut range: ByteRange) -> Result<Probe> {
         let mut waited = false;
+        let mut condition = self.condition.clone();
         loop {
-            match self.ask_for(range).await {
+            let answer = self.answer(|| probe::probe(self.client, self.url, range, &condition)).await;
+            match answer.map_err(|(refusal, fault)| (fault, refusal)) {
                 // A little later the same date proves what it does not prove now (H03).
-                Ok(probe) if probe.object.is_too_fresh() && !waited && !self.request.allow_unvalidated => {
+                Ok(probe) if self.may_settle(&probe) && !waited => {
                     waited = true;
                     sleep(self.request.tuning.settle).await;
                 }
                 Ok(probe) => return Ok(probe),
                 // The object has become shorter than what is missing of it: see what it is now.
-                Err(Refusal::Unsatisfiable) if range.start > self.first_byte() => {
+                Err((_, Refusal::Unsatisfiable)) if range.start > self.first_byte() => {
                     range = ByteRange::new(self.first_byte(), self.first_byte() + 1);
                 }
-                Err(Refusal::Unsatisfiable) if range.start > 0 => return Err(self.outside()),
+                Err((_, Refusal::Unsatisfiable)) if range.start > 0 => return Err(self.outside()),
                 // Some servers refuse ranges so; others send them wrong.
-                Err(Refusal::Unsatisfiable | Refusal::Ranges) => return self.whole().await,
-                Err(Refusal::Final(error)) => return Err(error),
+                Err((_, Refusal::Unsatisfiable | Refusal::Ranges)) => return self.whole().await,
+                // The signature of the URL may not cover the condition, as it may not cover a pin (H23).
+                Err((Fault::Status { code: 403, .. }, Refusal::Final(_))) if !condition.is_empty() => {
+                    condition.clear();
+                }
+                Err((_, Refusal::Final(error))) => return Err(error),
             }
         }
     }
 
-    async fn ask_for(&self, range: ByteRange) -> Result<Probe, Refusal> {
-        let answer = self.answer(|| probe::probe(self.client, self.url, range));
-        answer.await.map_err(|(refusal, _)| refusal)
+    /// Whether a little later it will prove what it does not prove now.
+    fn may_settle(&self, probe: &Probe) -> bool {
+        let wanted = !self.request.allow_unvalidated && !matches!(probe.answer, Answer::NotModified);
+        wanted && probe.object.is_too_fresh()
     }
 
     /// Asks for the whole object.

@@ -31,6 +31,7 @@ mod progress;
 mod proof;
 mod proving;
 mod redial;
+mod refresh;
 mod report;
 mod reporter;
 mod request;

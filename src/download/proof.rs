@@ -3,6 +3,8 @@
 use std::mem;
 use std::sync::Arc;
 
+use reqwest::header::HeaderMap;
+
 use super::blocking::blocking;
 use super::follow::Follower;
 use super::request::SentDigests;
@@ -57,7 +59,7 @@ impl Session {
         if expected.is_empty() && found.is_none() {
             // Once: that nobody answers is no better than that the name is taken.
             let first = ByteRange::new(0, 1);
-            let look = async { Ok(probe(&self.client, &self.url, first).await.ok()) };
+            let look = async { Ok(probe(&self.client, &self.url, first, &HeaderMap::new()).await.ok()) };
             let found = self.unless_cancelled(look).await?.map(|probe| probe.object);
             expected = self.expected(found.as_ref().filter(|object| object.length == Some(length)));
         }
@@ -71,7 +73,7 @@ impl Session {
     }
 
     /// Everything that the object, if it is that, has to come to: what was given before what is sent.
-    fn expected(&self, object: Option<&Object>) -> Vec<Proof> {
+    pub(super) fn expected(&self, object: Option<&Object>) -> Vec<Proof> {
         let given = |checksum: &Checksum| Proof { checksum: checksum.clone(), source: ProofSource::Given };
         // Of a part the digest of the whole says nothing.
         let counts = self.request.part == Part::From(0) && self.request.sent_digests == SentDigests::Compared;

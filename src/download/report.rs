@@ -37,6 +37,8 @@ pub enum Outcome {
     Downloaded,
     /// The target existed and was left alone.
     Existed,
+    /// The target existed, and the server has nothing newer.
+    NotModified,
 }
 
 /// The account of a download that succeeded.

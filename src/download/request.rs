@@ -54,6 +54,8 @@ pub enum Existing {
     Replace,
     /// Leave it and call the download done.
     Skip,
+    /// Ask whether there is a newer version, and replace it by that, at the very end and at once.
+    IfNewer,
 }
 
 /// What a cancelled download leaves.
@@ -90,6 +92,15 @@ pub(crate) enum SentDigests {
     Ignored,
 }
 
+/// What time the target has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileTime {
+    /// When it was written.
+    Written,
+    /// When the object was, by the server's word.
+    LastModified,
+}
+
 /// Everything that was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -106,6 +117,7 @@ pub(crate) struct Request {
     pub(crate) retries: u32,
     pub(crate) on_change: OnChange,
     pub(crate) existing: Existing,
+    pub(crate) time: FileTime,
     pub(crate) durability: Durability,
     pub(crate) max_wait: Duration,
     pub(crate) max_size: Option<u64>,

@@ -20,9 +20,10 @@ use super::reporter::Reporter;
 use super::request::{Existing, OnChange, Output, Remains, Request};
 use super::target::Target;
 use crate::checksum::{ChecksumList, Proof};
+use crate::edition::Kept;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Client;
-use crate::http::probe::Probe;
+use crate::http::probe::{Answer, Probe};
 use crate::http::retry::Fault;
 use crate::object::{Object, Validator};
 use crate::plan::{Mismatch, StreamReason};
@@ -47,6 +48,8 @@ pub(super) struct Session {
     /// The URL that was given, without its user and password: those are the client's.
     pub(super) url: SafeUrl,
     pub(super) claimed: Option<Claimed>,
+    /// The file that is there, where it is to be kept up to date.
+    pub(super) kept: Option<Kept>,
     pub(super) files: Option<Files>,
     /// The version that is being fetched, and where it was found last.
     pub(super) object: Option<Object>,
@@ -82,6 +85,7 @@ pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Repor
         client,
         url,
         claimed: None,
+        kept: None,
         files: None,
         object: None,
         seen: Vec::new(),
@@ -120,9 +124,15 @@ impl Session {
         loop {
             let asked = self.first_missing();
             let probe = self.unless_cancelled(self.looker().probe(asked)).await?;
-            if self.request.output == Output::Proposed
+            // That there is nothing newer is said of the file that was asked for.
+            let names = !matches!(probe.answer, Answer::NotModified);
+            if names
+                && self.request.output == Output::Proposed
                 && let Some(report) = self.claim_proposed(&probe).await?
             {
+                return Ok(report);
+            }
+            if let Some(report) = self.not_modified(&probe)? {
                 return Ok(report);
             }
             let why = match self.turn(probe).await? {
@@ -170,6 +180,9 @@ impl Session {
         match guess.entry(&guess.checkpoint_name())? {
             Some(_) => self.claim(guess, None).await,
             // A file that is there may be all that is wanted.
+            None if self.request.existing == Existing::IfNewer && guess.entry(guess.name())?.is_some() => {
+                self.claim(guess, None).await
+            }
             None if self.request.existing == Existing::Skip => Ok(None),
             None if self.request.existing == Existing::Refuse && guess.entry(guess.name())?.is_some() => {
                 Ok(None)
@@ -208,7 +221,8 @@ impl Session {
         }
         let claimed = self.claimed.insert(claimed);
         if wanted {
-            return Ok(None);
+            let target = claimed.target.clone();
+            return self.look_at_kept(&target).await;
         }
         let length = match claimed.target.entry(claimed.target.name())? {
             Some(Entry::File { length, .. }) => length,
@@ -234,6 +248,7 @@ impl Session {
             request: &self.request,
             reporter: &self.reporter,
             again: self.files.is_some(),
+            condition: self.condition(),
         }
     }
 
@@ -342,6 +357,9 @@ impl Session {
 
     /// Gives the file its name.
     async fn name(&mut self, durable: Durable) -> Result<()> {
+        if self.claimed.is_some() {
+            self.mark().await;
+        }
         let (Some(claimed), Some(mut files)) = (self.claimed.take(), self.files.take()) else {
             return Ok(());
         };
@@ -359,13 +377,13 @@ impl Session {
     }
 
     /// The target has its name: what is beside it is of no use any more, and in nobody's way if it stays.
-    fn tidy_up(reporter: &Reporter, claimed: &Claimed) {
+    pub(super) fn tidy_up(reporter: &Reporter, claimed: &Claimed) {
         if let Err(error) = claimed.remove() {
             reporter.note(format!("the download is whole, but something is left beside it: {error}"));
         }
     }
 
-    fn report(&self, outcome: Outcome, length: u64, proof: Option<Proof>) -> Report {
+    pub(super) fn report(&self, outcome: Outcome, length: u64, proof: Option<Proof>) -> Report {
         let traffic = self.client.traffic();
         Report {
             outcome,

@@ -9,7 +9,7 @@ use super::name::{self, CHECKPOINT, PART};
 use super::request::{Existing, Output, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::disk::SystemDisk;
-use crate::store::medium::{Disk, Durability, Entry, Folder};
+use crate::store::medium::{Disk, Durability, Entry, FileFacts, Folder};
 
 /// A name in a folder, and the two names beside it.
 #[derive(Clone, Debug)]
@@ -109,6 +109,11 @@ impl Target {
         self.folder.entry(name).map_err(|error| Error::io(&self.path_of(name), "look at it", error))
     }
 
+    /// What is known of the file that has the name, if there is one and it may be read.
+    pub(crate) fn facts(&self) -> Result<Option<FileFacts>> {
+        self.folder.facts(&self.name).map_err(|error| Error::io(&self.path(), "look at it", error))
+    }
+
     /// Fails where no file can be made beside it, before anything is asked of a server (H61).
     pub(crate) fn check_writable(&self) -> Result<()> {
         self.folder.check_writable().map_err(|error| Error::io(&self.dir, "write to the folder", error))
@@ -126,7 +131,7 @@ impl Target {
         };
         match (self.entry(&self.name)?, existing) {
             (None, _) => Ok(true),
-            (Some(Entry::File { .. }), Existing::Replace) => Ok(true),
+            (Some(Entry::File { .. }), Existing::Replace | Existing::IfNewer) => Ok(true),
             (Some(Entry::File { .. }), Existing::Skip) => Ok(false),
             (Some(Entry::File { .. }), Existing::Refuse) => {
                 Err(taken("exists already", "use --force to replace it, --skip-existing to leave it, or -o"))

@@ -101,7 +101,7 @@ impl Session {
     }
 
     /// How checkpoints name where an object comes from: no user, no query (H73).
-    fn source(&self) -> String {
+    pub(super) fn source(&self) -> String {
         let shown = self.url.to_string();
         shown.split('?').next().unwrap_or_default().to_owned()
     }
@@ -226,7 +226,7 @@ impl Session {
         let fetcher = self.fetcher(&probe, &files.identity);
         let first = match probe.answer {
             Answer::Part(body) => Some(body),
-            Answer::Whole(_) => None,
+            Answer::Whole(_) | Answer::NotModified => None,
         };
         let job = Job {
             request: &self.request,
@@ -266,7 +266,9 @@ impl Session {
         let encoding = probe.encoding.clone();
         let (body, object) = match probe.answer {
             Answer::Whole(body) => (body, probe.object),
-            Answer::Part(_) => self.unless_cancelled(self.looker().whole()).await?.into_whole()?,
+            Answer::Part(_) | Answer::NotModified => {
+                self.unless_cancelled(self.looker().whole()).await?.into_whole()?
+            }
         };
         self.looker().expect_credible(self.version_so_far().as_ref(), &object)?;
         if let Some(before) = &self.object {

@@ -5,7 +5,7 @@ use reqwest::header::{self, HeaderName, HeaderValue};
 use super::builder::DownloadBuilder;
 use super::list::ListSource;
 use super::pool::Pool;
-use super::request::{Output, Request};
+use super::request::{Existing, Output, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::range::{MAX_LENGTH, Part, Segments};
 use crate::url::{SafeUrl, printable};
@@ -36,6 +36,9 @@ pub(super) fn validated(described: DownloadBuilder) -> Result<Request> {
     request.head_url = described.head_url.as_deref().map(SafeUrl::parse).transpose()?;
     request.checksums = described.checksums.iter().map(|text| text.parse()).collect::<Result<_>>()?;
     request.checksum_list = described.checksum_file.as_deref().map(ListSource::parse).transpose()?;
+    if request.existing == Existing::IfNewer {
+        refuse_to_refresh(&request)?;
+    }
     let listed = request.checksum_list.is_some();
     if request.output == Output::Nowhere && (listed || !request.checksums.is_empty()) {
         return Err(usage("a checksum of what is discarded", "name a file with -o"));
@@ -65,6 +68,17 @@ pub(super) fn validated(described: DownloadBuilder) -> Result<Request> {
         request.headers.append(name, value);
     }
     Ok(request)
+}
+
+/// What a newer version cannot be asked of.
+fn refuse_to_refresh(request: &Request) -> Result<()> {
+    if request.output == Output::Nowhere {
+        return Err(usage("a newer version of what is discarded", "name a file with -o"));
+    }
+    if request.part != Part::From(0) {
+        return Err(usage("a newer version of a part", "leave out --range or --if-newer"));
+    }
+    Ok(())
 }
 
 fn usage(message: impl Into<String>, hint: &str) -> Error {
@@ -120,6 +134,8 @@ mod tests {
             (builder().part(Part::From(u64::MAX)), "part"),
             (builder().checksum_file("sums").discard(), "discarded"),
             (builder().checksum_file("sums").part(Part::Last(1)), "of a part"),
+            (builder().existing(Existing::IfNewer).discard(), "discarded"),
+            (builder().existing(Existing::IfNewer).part(Part::Last(1)), "of a part"),
             (builder().checksum_file("http://"), "http://"),
             (builder().header("a b", "c"), "a b"),
             (builder().header("range", "bytes=0-1"), "range"),

@@ -91,7 +91,8 @@ pub(crate) fn whole(head: &HeaderMap) -> Result<Option<u64>, Fault> {
 pub(crate) fn object(url: SafeUrl, heads: &Heads<'_>) -> Object {
     let (validator, age) = headers::validator(heads.answer);
     let fresh = age.is_some_and(|age| age < STRONG_AGE);
-    Object { url, length: heads.length, validator, fresh, proof: digests::proof(heads) }
+    let edition = headers::edition(heads.answer);
+    Object { url, length: heads.length, validator, edition, fresh, proof: digests::proof(heads) }
 }
 
 #[cfg(test)]

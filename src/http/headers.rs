@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use crate::edition::Edition;
 use crate::object::{NoValidator, Validator};
 use crate::range::{ByteRange, MAX_LENGTH};
 
@@ -183,6 +184,30 @@ pub(crate) fn validator(headers: &HeaderMap) -> (Result<Validator, NoValidator>,
         (None, _) => Err(NoValidator::NeitherSent),
     };
     (validator, age)
+}
+
+/// What an answer says of its version, whether it proves anything or not.
+pub(crate) fn edition(headers: &HeaderMap) -> Edition {
+    let tag = entity_tag(headers).and_then(Result::ok).map(|tag| tag.text);
+    Edition { tag, modified: date(headers, &header::LAST_MODIFIED) }
+}
+
+/// In seconds since 1970: HTTP's years have four digits.
+const YEAR_10000: u64 = 253_402_300_800;
+
+/// The header that asks for another version alone: If-None-Match where there is a tag (RFC 9110 §13.1.2), else
+/// If-Modified-Since (§13.1.3). None for a date that HTTP cannot say.
+pub(crate) fn condition(edition: &Edition) -> HeaderMap {
+    let since = |time: &SystemTime| time.duration_since(SystemTime::UNIX_EPOCH);
+    let sayable = |time: &SystemTime| since(time).is_ok_and(|since| since.as_secs() < YEAR_10000);
+    let field = match edition {
+        Edition { tag: Some(tag), .. } => Some((header::IF_NONE_MATCH, tag.clone())),
+        Edition { modified: Some(time), .. } if sayable(time) => {
+            Some((header::IF_MODIFIED_SINCE, httpdate::fmt_http_date(*time)))
+        }
+        Edition { .. } => None,
+    };
+    field.into_iter().filter_map(|(name, value)| Some((name, value.try_into().ok()?))).collect()
 }
 
 /// Whether an answer to a pinned request carries that validator: identical, not merely comparable (H01, H03).

@@ -175,3 +175,34 @@ fn h81_fields_are_counted_as_they_were_sent_and_64_kib_of_them_are_taken() {
     assert_eq!(size(&HeaderMap::new()), 0);
     assert_eq!(MOST_BYTES, 65_536);
 }
+
+#[test]
+fn a_newer_version_is_asked_for_by_a_tag_or_else_by_a_date_that_can_be_said() {
+    let asked = |tag: Option<&str>, modified| {
+        let fields = condition(&Edition { tag: tag.map(str::to_owned), modified });
+        fields.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect::<Vec<_>>()
+    };
+    let day = Duration::from_secs(86_400);
+    let date = SystemTime::UNIX_EPOCH + day;
+    assert_eq!(asked(Some("W/\"a\""), Some(date)), ["if-none-match: W/\"a\""]);
+    assert_eq!(asked(None, Some(date)), ["if-modified-since: Fri, 02 Jan 1970 00:00:00 GMT"]);
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(YEAR_10000 - 1);
+    assert_eq!(asked(None, Some(last)), ["if-modified-since: Fri, 31 Dec 9999 23:59:59 GMT"]);
+    for time in [None, Some(SystemTime::UNIX_EPOCH - day), Some(SystemTime::UNIX_EPOCH + day * 3_000_000)] {
+        assert!(asked(None, time).is_empty(), "{time:?}");
+    }
+    assert!(asked(Some("\"\r\n\""), None).is_empty());
+}
+
+#[test]
+fn an_edition_is_whatever_an_answer_says() {
+    let said = |fields: &[(&'static str, &str)]| {
+        let field =
+            |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), value.parse().unwrap());
+        edition(&fields.iter().map(field).collect())
+    };
+    let found = said(&[("etag", "W/\"a\""), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")]);
+    assert_eq!(found.tag.as_deref(), Some("W/\"a\""));
+    assert!(found.modified.is_some());
+    assert_eq!(said(&[("etag", "a"), ("last-modified", "yesterday")]), Edition::default());
+}

@@ -33,6 +33,8 @@ pub(crate) enum Answer {
     Part(Body),
     /// The server ignored the range: the whole object.
     Whole(Body),
+    /// 304: nothing newer than what it was asked by.
+    NotModified,
 }
 
 impl Probe {
@@ -40,14 +42,22 @@ impl Probe {
     pub(crate) fn into_whole(self) -> Result<(Body, Object)> {
         match self.answer {
             Answer::Whole(body) => Ok((body, self.object)),
-            Answer::Part(_) => Err(Error::new(ErrorKind::Internal, "not a whole answer")),
+            Answer::Part(_) | Answer::NotModified => {
+                Err(Error::new(ErrorKind::Internal, "not a whole answer"))
+            }
         }
     }
 }
 
-/// Asks for `range`, which may reach past the end: the length is not known yet.
-pub(crate) async fn probe(client: &Client, url: &SafeUrl, range: ByteRange) -> Result<Probe, Fault> {
-    let mut request = HeaderMap::new();
+/// Asks for `range`, which may reach past the end: the length is not known yet. With a `condition` the answer may be
+/// that there is nothing newer.
+pub(crate) async fn probe(
+    client: &Client,
+    url: &SafeUrl,
+    range: ByteRange,
+    condition: &HeaderMap,
+) -> Result<Probe, Fault> {
+    let mut request = condition.clone();
     request.insert(header::RANGE, headers::range(range));
     let found = client.send(Method::GET, url, &request).await?;
     match found.answer.status().as_u16() {
@@ -61,6 +71,7 @@ pub(crate) async fn probe(client: &Client, url: &SafeUrl, range: ByteRange) -> R
             }))
         }
         200 => whole(client, found),
+        304 if !condition.is_empty() => Ok(described(found, None, false, |_| Answer::NotModified)),
         // Of an empty object as well: what there is to know of it comes with the whole.
         416 => Err(Fault::Unsatisfiable { total: headers::unsatisfied_total(found.answer.headers()) }),
         code => Err(refused(code, &found)),

@@ -7,13 +7,21 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use rustix::fs::{self as sys, Access, Advice, AtFlags, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{
+    self as sys, Access, Advice, AtFlags, FallocateFlags, FileType, Mode, OFlags, RenameFlags, XattrFlags,
+};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::medium::{Disk, Durability, Entry, Folder, Map, Medium, Replace};
+use super::medium::{Disk, Durability, Entry, FileFacts, Folder, Map, Medium, Replace};
 use super::window;
 use crate::range::ByteRange;
+
+/// The extended attribute that a note is kept in.
+const NOTE: &str = "user.haul.version";
+/// More than any note has.
+const LONGEST_NOTE: usize = 4096;
 
 /// The folders of this machine.
 ///
@@ -173,6 +181,20 @@ impl Folder for DiskFolder {
         }
     }
 
+    fn facts(&self, name: &OsStr) -> io::Result<Option<FileFacts>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = match retry_on_intr(|| sys::openat(&self.fd, name, flags, Mode::empty())) {
+            Err(Errno::NOENT) => return Ok(None),
+            opened => File::from(opened?),
+        };
+        let metadata = again(|| file.metadata())?;
+        let mut note = vec![0; LONGEST_NOTE];
+        // A file system without attributes, or a file without this one.
+        let length = sys::fgetxattr(&file, NOTE, &mut note[..]).ok();
+        let note = length.map(|length| note[..length].to_vec());
+        Ok(Some(FileFacts { length: metadata.len(), mtime: metadata.modified()?, note }))
+    }
+
     fn free_space(&self) -> io::Result<u64> {
         let stat = retry_on_intr(|| sys::fstatvfs(&self.fd))?;
         // ramfs, and whatever is served by a program that does not count, has no blocks at all.
@@ -254,6 +276,18 @@ impl Medium for DiskFile {
             Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
             done => Ok(done?),
         }
+    }
+
+    fn set_mtime(&self, time: SystemTime) -> io::Result<()> {
+        again(|| self.file.set_modified(time))
+    }
+
+    fn mtime(&self) -> io::Result<SystemTime> {
+        again(|| self.file.metadata())?.modified()
+    }
+
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        Ok(retry_on_intr(|| sys::fsetxattr(&self.file, NOTE, note, XattrFlags::empty()))?)
     }
 
     fn try_lock(&self) -> io::Result<bool> {

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::range::ByteRange;
 
@@ -43,6 +44,15 @@ pub(crate) enum Entry {
     Other,
 }
 
+/// What is known of a file without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileFacts {
+    pub(crate) length: u64,
+    pub(crate) mtime: SystemTime,
+    /// What was noted beside it, if it may be read.
+    pub(crate) note: Option<Vec<u8>>,
+}
+
 /// Whether a rename may take a name that is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Replace {
@@ -75,6 +85,10 @@ pub(crate) trait Folder: Send + Sync + Debug {
     fn check_writable(&self) -> io::Result<()> {
         Ok(())
     }
+    /// Of a file, whoever's it is; `None` where there is none.
+    fn facts(&self, _name: &OsStr) -> io::Result<Option<FileFacts>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Bytes that may still be written to this file system. `Unsupported` where it does not know.
     fn free_space(&self) -> io::Result<u64>;
 }
@@ -99,6 +113,18 @@ pub(crate) trait Medium: Send + Sync + Debug {
     /// Drops clean cached pages, so that what is read next comes from the disk.
     fn drop_cache(&self, range: ByteRange) -> io::Result<()>;
     fn set_mode(&self, mode: u32) -> io::Result<()>;
+    /// Gives it this time of its last change.
+    fn set_mtime(&self, _time: SystemTime) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// The time of its last change.
+    fn mtime(&self) -> io::Result<SystemTime> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Notes something beside it, where the file system has room for that.
+    fn set_note(&self, _note: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Takes the lock on this file until it is closed; `false` where another process has it.
     fn try_lock(&self) -> io::Result<bool>;
 }

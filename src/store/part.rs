@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::medium::{Folder, Map, Medium};
 use super::trial::Trial;
@@ -218,6 +218,21 @@ impl PartFile {
 
     pub(crate) fn set_mode(&self, mode: u32) -> Result<()> {
         self.medium.set_mode(mode).map_err(|error| self.failed("set the mode", error))
+    }
+
+    /// Gives it this time of its last change. Nothing may be written to it any more.
+    pub(crate) fn set_mtime(&self, time: SystemTime) -> Result<()> {
+        self.medium.set_mtime(time).map_err(|error| self.failed("set its time", error))
+    }
+
+    /// The time of its last change.
+    pub(crate) fn mtime(&self) -> Result<SystemTime> {
+        self.medium.mtime().map_err(|error| self.failed("read its time", error))
+    }
+
+    /// Notes something beside it.
+    pub(crate) fn set_note(&self, note: &[u8]) -> Result<()> {
+        self.medium.set_note(note).map_err(|error| self.failed("note its version", error))
     }
 
     /// Makes every byte written so far durable.

@@ -146,8 +146,12 @@ impl Request {
             return Some(412);
         }
         let same = |tag| tag == "*" || etag.is_some_and(|etag| opaque(etag) == opaque(tag));
-        let list = self.header("If-None-Match")?;
-        tags(list).any(same).then_some(304)
+        let unchanged = match (self.header("If-None-Match"), self.header("If-Modified-Since")) {
+            (Some(list), _) => tags(list).any(same),
+            (None, Some(date)) => version.last_modified.is_some() && !is_newer(version.last_modified, date),
+            (None, None) => false,
+        };
+        unchanged.then_some(304)
     }
 }
 
