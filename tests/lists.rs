@@ -183,6 +183,36 @@ fn a_list_that_was_killed_goes_on_where_it_was() {
 }
 
 #[test]
+fn shards_have_the_whole_list_between_them_each_in_its_order() {
+    let server = serve(60);
+    let env = env();
+    env.write("list", lines(&server, 0..60).as_bytes());
+    let mut fetched = Vec::new();
+    for shard in ["0/3", "1/3", "2/3"] {
+        let shard = ["-i", "list", "--shard", shard, "--parallel-downloads", "1"];
+        let before = asked(&server).len();
+        env.ask(&shard).expect(0).says(" done");
+        let asked = asked(&server).split_off(before);
+        let numbers: Vec<u64> = asked.iter().map(|name| name.parse().unwrap()).collect();
+        assert!(numbers.is_sorted() && (5..40).contains(&numbers.len()), "{numbers:?}");
+        fetched.extend(numbers);
+        let again = env.ask(&[&shard[..], &["--skip-existing", "--json"]].concat()).expect(0);
+        assert_eq!(again.event("summary")["existed"], asked.len());
+    }
+    fetched.sort_unstable();
+    assert!(fetched.into_iter().eq(0..60));
+}
+
+#[test]
+fn a_line_that_is_wrong_is_found_by_every_shard() {
+    let env = env();
+    env.write("list", b"http://h/0\nhttp://h/1\nnonsense\n");
+    for shard in ["0/2", "1/2"] {
+        env.ask(&["-i", "list", "--shard", shard]).expect(2).says_once("list:3:");
+    }
+}
+
+#[test]
 fn h67_a_signal_ends_the_list_and_the_summary_says_how_to_go_on() {
     let server = Server::start([("/0", Resource::new(object(0)).fault(When::Always, Fault::Mute))]);
     let env = env();

@@ -11,6 +11,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use haul::Part;
 
+use super::shard::Shard;
 use super::values::{self, Jobs};
 
 const AFTER_HELP: &str = "\
@@ -95,6 +96,9 @@ pub(crate) struct ManyArgs {
     /// Downloads at once
     #[arg(long, value_name = "N", default_value = "1", value_parser = values::parallel_downloads)]
     pub(crate) parallel_downloads: usize,
+    /// Only part K of N of the list, K from 0, by a hash of each URL that stays the same: so N machines share it
+    #[arg(long, value_name = "K/N", value_parser = Shard::parse, requires = "input_file")]
+    pub(crate) shard: Option<Shard>,
 }
 
 /// Where the bytes go.
@@ -388,6 +392,8 @@ mod tests {
             "haul --force --skip-existing http://h/x",
             "haul --if-newer --force http://h/x",
             "haul --if-newer --skip-existing http://h/x",
+            "haul --shard 0/2 http://h/x",
+            "haul --shard 2/2 -i list",
             "haul -q -v http://h/x",
             "haul --timeout 0 http://h/x",
             "haul --on-change panic http://h/x",

@@ -1,7 +1,7 @@
 //! The command line: arguments as typed → resolved → the library's builders, and what people and programs see.
 //!
 //! ```text
-//! args ─► resolve ─► run ─► queue ─► list       what was asked, decided, done
+//! args ─► resolve ─► run ─► queue ─► list, shard   what was asked, decided, done
 //!   └► values          └──► signals
 //!                      └──► observer ─► events   --json, on stdout
 //!                      │        └─► messages, board ─► progress   what a person sees, on stderr
@@ -29,6 +29,7 @@ mod progress;
 mod queue;
 mod resolve;
 mod run;
+mod shard;
 mod signals;
 mod svg;
 mod tally;

@@ -19,6 +19,7 @@ use super::headers::BadLine;
 use super::list::{Entry, Ignored, LONGEST_LINE, Parser};
 use super::output;
 use super::resolve::Template;
+use super::shard::Shard;
 
 /// So many entries are read ahead.
 const AHEAD: usize = 64;
@@ -158,7 +159,9 @@ pub(crate) struct Item {
 pub(crate) struct List {
     source: Source,
     template: Template,
-    /// Where it was read through.
+    /// Only these entries; all where nothing was said.
+    shard: Option<Shard>,
+    /// Of the shard, where the list was read through.
     entries: Option<usize>,
     quiet: bool,
 }
@@ -166,7 +169,7 @@ pub(crate) struct List {
 impl List {
     /// Reads it through, where it can be read twice: everything that is wrong with it is found then.
     pub(crate) fn new(source: Source, template: Template, quiet: bool) -> Result<Self, Failure> {
-        let mut list = Self { source, template, entries: None, quiet };
+        let mut list = Self { source, shard: template.shard(), template, entries: None, quiet };
         if list.source.stays() {
             list.entries = Some(list.check()?);
         }
@@ -182,8 +185,9 @@ impl List {
         let mut lines = self.source.open()?;
         let mut entries = 0;
         while let Some((place, entry)) = lines.next_entry() {
-            self.template.entry(&entry?).map_err(|failure| failure.at(&place))?;
-            entries += 1;
+            let entry = entry?;
+            self.template.entry(&entry).map_err(|failure| failure.at(&place))?;
+            entries += usize::from(self.is_ours(&entry));
         }
         if !self.quiet {
             lines.warn();
@@ -191,13 +195,23 @@ impl List {
         Ok(entries)
     }
 
+    fn is_ours(&self, entry: &Entry) -> bool {
+        self.shard.is_none_or(|shard| shard.has(&entry.url.0))
+    }
+
     fn items(self) -> Result<impl Iterator<Item = Item>, Failure> {
         let mut lines = self.source.open()?;
         Ok(iter::from_fn(move || {
-            let (place, entry) = lines.next_entry()?;
-            if self.entries.is_none() && !self.quiet {
-                lines.warn();
-            }
+            let (place, entry) = loop {
+                let (place, entry) = lines.next_entry()?;
+                if self.entries.is_none() && !self.quiet {
+                    lines.warn();
+                }
+                // A line that is wrong belongs to nobody else.
+                if entry.as_ref().map_or(true, |entry| self.is_ours(entry)) {
+                    break (place, entry);
+                }
+            };
             let download =
                 entry.and_then(|entry| self.template.entry(&entry).map_err(|failure| failure.at(&place)));
             Some(Item { place: Some(place), download })

@@ -18,6 +18,7 @@ use super::exit::Failure;
 use super::headers::{BadLine, header, header_lines};
 use super::list::Entry;
 use super::queue::{List, Queue, Source};
+use super::shard::Shard;
 use super::values::Jobs;
 
 /// What a download command does, with nothing left to decide.
@@ -137,6 +138,11 @@ impl Template {
 
     fn builder(&self, url: &Secret) -> DownloadBuilder {
         builder(url, &self.headers, &self.arguments).pool(&self.pool)
+    }
+
+    /// Which entries of a list are fetched.
+    pub(crate) fn shard(&self) -> Option<Shard> {
+        self.arguments.many.shard
     }
 
     /// With what an entry of a list says for itself.
