@@ -70,6 +70,10 @@ deny:
 nginx *ARGS:
     cargo test --locked --features real-servers --test real_servers -- {{ ARGS }}
 
+# A list fetched by a job array of a real Slurm, on this machine; as root. Debian: slurmctld slurmd slurm-client munge.
+slurm *ARGS:
+    cargo test --locked --features real-slurm --test slurm -- {{ ARGS }}
+
 # The suite on real file systems, and on one that loses power; as root. HAUL_CUTS asks for more than 10 downloads that do.
 filesystems *ARGS:
     cargo test --locked --features real-filesystems --test filesystems -- {{ ARGS }}
