@@ -62,6 +62,17 @@ power-cuts N="20":
 kills-fast N="1000" SEED="1":
     HAUL_KILLS={{ N }} HAUL_SEED={{ SEED }} cargo test --locked --test kills -- --nocapture
 
+# The command with its manual and completions, as a Debian package in target/debian; needs cargo-deb 3.
+deb:
+    cargo build --release --locked
+    mkdir -p target/deb/man
+    target/release/haul man > target/deb/man/haul.1
+    for name in $(target/release/haul man --list); do target/release/haul man "$name" > "target/deb/man/haul-$name.1"; done
+    target/release/haul completions bash > target/deb/haul.bash
+    target/release/haul completions zsh > target/deb/_haul
+    target/release/haul completions fish > target/deb/haul.fish
+    cargo deb --no-build --locked
+
 # Advisories, licences, banned packages and sources; needs cargo-deny 0.20.
 deny:
     cargo deny --locked check

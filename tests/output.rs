@@ -48,6 +48,24 @@ fn code_2_is_a_wrong_command_line_and_asks_nobody() {
 }
 
 #[test]
+fn the_manual_and_the_completions_are_printed() {
+    let env = TestEnv::new(&[OBJECT]);
+    for (args, begins, has) in [
+        (&["man"][..], ".ie", ".SH EXAMPLES"),
+        (&["man", "status"], ".ie", "haul\\-status"),
+        (&["completions", "bash"], "_haul()", "--segment-size"),
+        (&["completions", "zsh"], "#compdef haul", "--segment-size"),
+    ] {
+        let said = env.ask(args).expect(0);
+        assert!(said.stdout.starts_with(begins) && said.stdout.contains(has), "{said}");
+    }
+    one_line(&env.ask(&["man", "fetch"]).expect(2));
+    for name in env.ask(&["man", "--list"]).expect(0).stdout.lines() {
+        env.ask(&["man", name]).expect(0);
+    }
+}
+
+#[test]
 fn code_3_is_a_network_or_server_that_failed_for_too_long() {
     let status = |code| Resource::new(OBJECT).fault(When::Always, Fault::Status(code));
     let server = [500, 502, 503, 504, 429, 408]

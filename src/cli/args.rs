@@ -8,25 +8,27 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
 use haul::Part;
 
 use super::shard::Shard;
 use super::values::{self, Jobs};
 
-const AFTER_HELP: &str = "\
+/// What the manual has in sections of their own.
+pub(crate) const UNITS: &str = "\
 Sizes: bytes, or a number with K, M, G, T (KiB, MiB...), powers of 1024.
-Times: seconds, or 500ms, 1.5s, 2m, 1h 30m.
+Times: seconds, or 500ms, 1.5s, 2m, 1h 30m.";
 
-Examples:
+pub(crate) const EXAMPLES: &str = "\
   haul https://example.org/disk.img              download; the same command again resumes
   haul -d /tmp -j 16 https://example.org/a.iso   into /tmp, 16 requests at once
   haul -H @token.txt --json https://example.org/private.tar
   haul -i list.txt --skip-existing               a list; the same command again goes on where it stopped
   haul status disk.img                           what an interrupted download holds
-  haul tune https://example.org/disk.img         how many jobs are worth it there?
+  haul tune https://example.org/disk.img         how many jobs are worth it there?";
 
-Exit codes:
+pub(crate) const EXIT_CODES: &str = "\
   0  the target is whole and has its name     5  the object changed
   1  a bug in haul                            6  the bytes do not match their digest
   2  the command line is wrong                7  disk full, permission, name taken
@@ -38,7 +40,8 @@ Exit codes:
 #[command(
     name = "haul",
     version,
-    after_help = AFTER_HELP,
+    after_help = "haul --help says more: units, examples, exit codes.",
+    after_long_help = format!("{UNITS}\n\nExamples:\n{EXAMPLES}\n\nExit codes:\n{EXIT_CODES}"),
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     max_term_width = 110
@@ -60,12 +63,25 @@ pub(crate) enum Command {
     Tune(TuneArgs),
     /// Remove a partial download: part file and checkpoint
     Cancel(CancelArgs),
+    /// Print what completes haul's options in a shell
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// Print the manual: haul man | man -l -
+    Man {
+        /// Of this command
+        command: Option<String>,
+        /// Print the commands that have a page instead
+        #[arg(long, conflicts_with = "command")]
+        list: bool,
+    },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DownloadArgs {
     /// What to download, http or https; several are fetched in this order
-    #[arg(required_unless_present = "input_file", value_name = "URL")]
+    #[arg(required_unless_present = "input_file", value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) urls: Vec<Secret>,
     #[command(flatten)]
     pub(crate) many: ManyArgs,
@@ -109,7 +125,7 @@ pub(crate) struct TargetArgs {
     #[arg(short, long, value_name = "PATH", value_parser = PathBufValueParser::new().try_map(values::output))]
     pub(crate) output: Option<PathBuf>,
     /// Folder for the target
-    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
     /// Replace an existing target, at the very end
     #[arg(long)]

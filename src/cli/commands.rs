@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::args::{AnswerArgs, CancelArgs, Cli, Command, DownloadArgs, InfoArgs, StatusArgs};
 use super::exit::{ExitCode, Failure};
 use super::resolve::{Surroundings, inspection, resolve};
-use super::{human, messages, output, run, tune};
+use super::{human, manual, messages, output, run, tune};
 
 /// How many missing ranges a person is shown.
 const SHOWN: usize = 10;
@@ -22,6 +22,11 @@ pub(crate) fn execute(cli: Cli) -> ExitCode {
         Some(Command::Status(arguments)) => (status(&arguments), arguments.answer.verbose),
         Some(Command::Tune(arguments)) => (tune::tune(&arguments), arguments.answer.verbose),
         Some(Command::Cancel(arguments)) => (cancel(&arguments), arguments.verbose),
+        Some(Command::Completions { shell }) => (document(&manual::completions(shell)), verbose),
+        Some(Command::Man { list: true, .. }) => (print(manual::commands()), verbose),
+        Some(Command::Man { command, .. }) => {
+            (manual::page(command.as_deref()).and_then(|page| document(&page)), verbose)
+        }
     };
     ended.unwrap_or_else(|failure| {
         failure.report(verbose);
@@ -48,6 +53,11 @@ fn status(arguments: &StatusArgs) -> Result<ExitCode, Failure> {
 fn cancel(arguments: &CancelArgs) -> Result<ExitCode, Failure> {
     Partial::remove(&arguments.file)?;
     print([format!("{}: the partial download is removed", messages::label(&arguments.file))])
+}
+
+fn document(text: &[u8]) -> Result<ExitCode, Failure> {
+    output::document(text).map_err(|error| Failure::io("stdout", "write the text", &error))?;
+    Ok(ExitCode::Success)
 }
 
 /// Prints an answer: to a program as JSON, to a person in lines of a name and what it is.

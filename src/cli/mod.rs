@@ -7,7 +7,7 @@
 //!                      │        └─► messages, board ─► progress   what a person sees, on stderr
 //!                      └──► tally                what it all came to
 //! commands: info, status, cancel               exit: codes and failures
-//! tune ─► chart, svg
+//! tune ─► chart, svg                           manual: what is made of the definition: completions, man pages
 //! ```
 //!
 //! Everything that words or decides something is pure; only `output` writes to stdout and stderr (and the bar,
@@ -22,6 +22,7 @@ mod exit;
 mod headers;
 mod human;
 mod list;
+mod manual;
 mod messages;
 mod observer;
 mod output;

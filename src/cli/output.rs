@@ -13,6 +13,11 @@ pub(crate) fn stdout(line: &str) -> io::Result<()> {
     forgive_a_closed_pipe(writeln!(io::stdout().lock(), "{}", harmless(line)))
 }
 
+/// Writes a text of our own to stdout, as it is.
+pub(crate) fn document(text: &[u8]) -> io::Result<()> {
+    forgive_a_closed_pipe(io::stdout().lock().write_all(text))
+}
+
 /// Writes a line to stderr. There is nowhere left to complain if that fails.
 pub(crate) fn stderr(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", harmless(line));
