@@ -74,6 +74,7 @@ pub use download::{
     OnChange, Outcome, Partial, Phase, Point, Pool, Progress, Remains, Report, Tune,
 };
 pub use error::{Error, ErrorKind, Result};
+pub use http::network::{Family, Network};
 pub use object::{NoValidator, Validator};
 pub use plan::StreamReason;
 pub use range::{ByteRange, Part};

@@ -29,6 +29,13 @@ pub(crate) struct Origin {
     port: Option<u16>,
 }
 
+impl Origin {
+    /// The one that is spoken to, given or by the scheme.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.port
+    }
+}
+
 impl fmt::Display for Origin {
     /// `scheme://host:port`, the port always.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

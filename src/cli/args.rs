@@ -13,7 +13,7 @@ use clap_complete::Shell;
 use haul::Part;
 
 use super::shard::Shard;
-use super::values::{self, Jobs};
+use super::values::{self, Jobs, Resolved};
 
 /// What the manual has in sections of their own.
 pub(crate) const UNITS: &str = "\
@@ -193,6 +193,15 @@ pub(crate) struct RequestArgs {
     /// stdin. Give secrets so: everyone on this machine can read a command line
     #[arg(short = 'H', long = "header", value_name = "K: V")]
     pub(crate) headers: Vec<Secret>,
+    /// User and password for the server; @FILE reads them from a file's first line
+    #[arg(short, long, value_name = "NAME:PASSWORD")]
+    pub(crate) user: Option<Secret>,
+    /// A token for the server: the first line of this file, as Authorization: Bearer
+    #[arg(long, value_name = "FILE", conflicts_with = "user")]
+    pub(crate) bearer_file: Option<PathBuf>,
+    /// The page that the URL is linked from
+    #[arg(short = 'e', long, value_name = "URL")]
+    pub(crate) referer: Option<Secret>,
     /// Separately signed URL for a HEAD request [default: no HEAD is sent]
     #[arg(long, value_name = "URL")]
     pub(crate) head_url: Option<Secret>,
@@ -208,6 +217,45 @@ pub(crate) struct RequestArgs {
     /// Longest Retry-After that is obeyed; a longer one ends the run
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
     pub(crate) max_wait: Duration,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+/// How connections are made.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connections")]
+pub(crate) struct NetworkArgs {
+    /// Over this proxy, http:// and https://, socks5:// or socks5h://; none: over no proxy [default: as the environment
+    /// says]
+    #[arg(short = 'x', long, value_name = "URL|none")]
+    pub(crate) proxy: Option<Secret>,
+    /// Trust the certificates in this file (PEM), and no others
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+    /// Show this certificate (PEM) to servers that want one
+    #[arg(short = 'E', long, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its key, where the certificate's file has none
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// Believe any certificate: everyone on the way can read and change everything
+    #[arg(short = 'k', long)]
+    pub(crate) insecure: bool,
+    /// Connect from this interface, or this address of the machine
+    #[arg(long, value_name = "NAME|ADDRESS")]
+    pub(crate) interface: Option<String>,
+    /// Connect over IPv4 alone
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub(crate) ipv4: bool,
+    /// Connect over IPv6 alone
+    #[arg(short = '6', long)]
+    pub(crate) ipv6: bool,
+    /// The host has these addresses on that port: nobody is asked for them; repeatable
+    #[arg(long, value_name = "HOST:PORT:ADDRESS,...", value_parser = values::resolved)]
+    pub(crate) resolve: Vec<Resolved>,
+    /// What haul calls itself [default: haul/VERSION]
+    #[arg(short = 'A', long, value_name = "NAME")]
+    pub(crate) user_agent: Option<String>,
 }
 
 /// What was typed where secrets can be: a URL, a header. Debug does not show it.

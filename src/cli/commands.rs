@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::args::{AnswerArgs, CancelArgs, Cli, Command, DownloadArgs, InfoArgs, StatusArgs};
 use super::exit::{ExitCode, Failure};
-use super::resolve::{Surroundings, inspection, resolve};
+use super::requests::described;
+use super::resolve::{Surroundings, resolve};
 use super::{human, manual, messages, output, run, tune};
 
 /// How many missing ranges a person is shown.
@@ -39,7 +40,7 @@ fn download(arguments: DownloadArgs) -> Result<ExitCode, Failure> {
 }
 
 fn info(arguments: &InfoArgs) -> Result<ExitCode, Failure> {
-    let download = inspection(&arguments.url, &arguments.request)?;
+    let download = described(&arguments.url, &arguments.request)?.build()?;
     let offer = run::run_to_end(async { Ok(download.inspect().await?) })?;
     answer(&arguments.answer, &OfferJson::new(&download.url(), &offer), || describe_offer(&offer))
 }

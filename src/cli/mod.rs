@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! args ─► resolve ─► run ─► queue ─► list, shard   what was asked, decided, done
-//!   └► values          └──► signals
+//!   └► values └► requests └► signals
 //!                      └──► observer ─► events   --json, on stdout
 //!                      │        └─► messages, board ─► progress   what a person sees, on stderr
 //!                      └──► tally                what it all came to
@@ -28,6 +28,7 @@ mod observer;
 mod output;
 mod progress;
 mod queue;
+mod requests;
 mod resolve;
 mod run;
 mod shard;

@@ -4,20 +4,17 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
-use haul::{Download, DownloadBuilder, Durability, Existing, OnChange, Pool};
+use haul::{Download, DownloadBuilder, Durability, Existing, OnChange};
 
-use super::args::{
-    self, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RefreshArgs, RequestArgs, Secret, TargetArgs,
-};
+use super::args::{self, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RefreshArgs, Secret, TargetArgs};
 use super::exit::Failure;
-use super::headers::{BadLine, header, header_lines};
 use super::list::Entry;
 use super::queue::{List, Queue, Source};
+use super::requests::{self, Requests, STDIN_HEADERS};
 use super::shard::Shard;
 use super::values::Jobs;
 
@@ -87,11 +84,14 @@ pub(crate) fn resolve(arguments: DownloadArgs, surroundings: Surroundings) -> Re
     let feedback = resolve_feedback(&arguments.feedback, surroundings);
     let (at_once, skips) = (arguments.many.parallel_downloads, arguments.target.skip_existing);
     let source = arguments.many.input_file.as_deref().map(Source::named);
-    let headers = headers(&arguments.request.headers)?;
-    let template = Template { arguments, headers, pool: Pool::new() };
+    let requests = Requests::resolve(&arguments.request)?;
+    let template = Template { arguments, requests };
     let downloads =
         template.arguments.urls.iter().map(|url| template.download(url)).collect::<Result<_, Failure>>()?;
     let quiet = feedback.verbosity == Verbosity::Quiet;
+    if !quiet {
+        requests::warn(&template.arguments.request);
+    }
     let list = source.map(|source| List::new(source, template, quiet)).transpose()?;
     Ok(Config { queue: Queue { downloads, list }, at_once, skips, feedback })
 }
@@ -127,8 +127,7 @@ fn refuse_contradictions(arguments: &DownloadArgs) -> Result<(), Failure> {
 #[derive(Debug)]
 pub(crate) struct Template {
     arguments: DownloadArgs,
-    headers: Vec<(String, String)>,
-    pool: Pool,
+    requests: Requests,
 }
 
 impl Template {
@@ -137,7 +136,7 @@ impl Template {
     }
 
     fn builder(&self, url: &Secret) -> DownloadBuilder {
-        builder(url, &self.headers, &self.arguments).pool(&self.pool)
+        builder(url, &self.requests, &self.arguments)
     }
 
     /// Which entries of a list are fetched.
@@ -160,16 +159,6 @@ impl Template {
     }
 }
 
-/// A request as the library takes it, without what concerns only downloads.
-pub(crate) fn inspection(url: &Secret, request: &RequestArgs) -> Result<Download, Failure> {
-    Ok(described(url, request)?.build()?)
-}
-
-/// The same, not yet checked.
-pub(crate) fn described(url: &Secret, request: &RequestArgs) -> Result<DownloadBuilder, Failure> {
-    Ok(with_request(Download::builder(&url.0), &headers(&request.headers)?, request))
-}
-
 /// How many columns an answer on stdout may have.
 pub(crate) fn width() -> usize {
     let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
@@ -177,9 +166,10 @@ pub(crate) fn width() -> usize {
     terminal.or(told).filter(|columns| *columns > 0).unwrap_or(80)
 }
 
-fn builder(url: &Secret, headers: &[(String, String)], arguments: &DownloadArgs) -> DownloadBuilder {
-    let DownloadArgs { target, refresh, check, fetch, request, resume, .. } = arguments;
-    let mut builder = with_request(Download::builder(&url.0), headers, request)
+fn builder(url: &Secret, requests: &Requests, arguments: &DownloadArgs) -> DownloadBuilder {
+    let DownloadArgs { target, refresh, check, fetch, resume, .. } = arguments;
+    let mut builder = requests
+        .described(url, &arguments.request)
         .dir(&target.dir)
         .existing(existing(target, refresh))
         .durability(if resume.no_sync { Durability::Kill } else { Durability::PowerCut })
@@ -222,23 +212,6 @@ fn builder(url: &Secret, headers: &[(String, String)], arguments: &DownloadArgs)
     if fetch.allow_unvalidated { builder.allow_unvalidated() } else { builder }
 }
 
-fn with_request(
-    builder: DownloadBuilder,
-    headers: &[(String, String)],
-    request: &RequestArgs,
-) -> DownloadBuilder {
-    let builder = builder
-        .connect_timeout(request.connect_timeout)
-        .timeout(request.timeout)
-        .retries(request.retries)
-        .max_wait(request.max_wait);
-    let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(name, value));
-    match &request.head_url {
-        Some(url) => builder.head_url(&url.0),
-        None => builder,
-    }
-}
-
 /// Where it is remembered how many jobs hosts took: in the user's cache, as the XDG base directory specification
 /// has it. A relative path is to be ignored, it says.
 fn hosts_file(cache: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
@@ -263,34 +236,6 @@ fn to(builder: DownloadBuilder, path: &Path) -> DownloadBuilder {
 /// The one target that is no regular file: everything is fetched and nothing kept.
 fn is_null(path: &Path) -> bool {
     path == Path::new("/dev/null")
-}
-
-/// The headers of all `-H`, in order. Neither a value nor a line that is no header is ever shown.
-fn headers(typed: &[Secret]) -> Result<Vec<(String, String)>, Failure> {
-    if typed.iter().filter(|text| text.0 == STDIN_HEADERS).count() > 1 {
-        return Err(Failure::usage("-H @- twice: stdin can be read only once"));
-    }
-    let read = |Secret(text): &Secret| match text.strip_prefix('@') {
-        Some(_) if text == STDIN_HEADERS => header_file("stdin", |bytes| io::stdin().read_to_end(bytes)),
-        Some(path) => header_file(path, |bytes| File::open(path)?.read_to_end(bytes)),
-        None => match header(text) {
-            Some(header) => Ok(vec![header]),
-            None => Err(Failure::usage("-H takes 'Name: value', or @FILE with one a line")),
-        },
-    };
-    typed.iter().map(read).collect::<Result<Vec<_>, _>>().map(|lists| lists.concat())
-}
-
-const STDIN_HEADERS: &str = "@-";
-
-fn header_file(
-    place: &str,
-    read: impl FnOnce(&mut Vec<u8>) -> io::Result<usize>,
-) -> Result<Vec<(String, String)>, Failure> {
-    let mut bytes = Vec::new();
-    read(&mut bytes).map_err(|error| Failure::io(place, "read headers from it", &error))?;
-    header_lines(&bytes)
-        .map_err(|BadLine { number, why }| Failure::usage(format!("{place}: line {number} {why}")))
 }
 
 fn resolve_feedback(arguments: &FeedbackArgs, surroundings: Surroundings) -> Feedback {
@@ -395,15 +340,6 @@ mod tests {
             "{}",
             failure.message
         );
-    }
-
-    #[test]
-    fn headers_come_from_the_command_line_and_from_files_in_order() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        writeln!(file, "# two\nX-B: 2\n\nX-C: 3").unwrap();
-        let typed = ["X-A: 1".into(), format!("@{}", file.path().display()), "X-D: 4".into()].map(Secret);
-        let names: Vec<_> = headers(&typed).unwrap().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["X-A", "X-B", "X-C", "X-D"]);
     }
 
     #[test]

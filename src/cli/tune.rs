@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::args::{MeasuringArgs, TuneArgs};
 use super::chart::{self, Bar};
 use super::exit::{ExitCode, Failure};
-use super::resolve::{Surroundings, described, width};
+use super::requests::described;
+use super::resolve::{Surroundings, width};
 use super::signals::Signals;
 use super::{human, output, run, svg};
 

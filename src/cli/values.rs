@@ -2,6 +2,7 @@
 //!
 //! The errors are fragments that say what to write instead: clap puts the option and the value before them.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,6 +90,26 @@ pub(crate) fn jobs(text: &str) -> Result<Jobs, String> {
 /// A number of requests at once.
 pub(crate) fn number_of_jobs(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| "give a number from 1 to 256".into())
+}
+
+/// A host's addresses, as they are given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// `HOST:PORT:ADDRESS,…`, as curl has it; an address of IPv6 may stand in brackets.
+pub(crate) fn resolved(text: &str) -> Result<Resolved, String> {
+    let parse = || {
+        let (host, rest) = text.split_once(':').filter(|(host, _)| !host.is_empty())?;
+        let (port, addresses) = rest.split_once(':')?;
+        let address = |text: &str| text.trim_matches(['[', ']']).parse().ok();
+        let addresses = addresses.split(',').map(address).collect::<Option<_>>()?;
+        Some(Resolved { host: host.to_owned(), port: port.parse().ok()?, addresses })
+    };
+    parse().ok_or_else(|| "give HOST:PORT:ADDRESS, as in example.org:443:192.0.2.1".into())
 }
 
 /// How many downloads run at once.
@@ -237,6 +258,11 @@ mod tests {
         assert_eq!((jobs("auto"), jobs("16")), (Ok(Jobs::Auto), Ok(Jobs::Fixed(16))));
         assert!(jobs("many").unwrap_err().contains("1 to 256, or auto"));
         assert!(number_of_jobs("auto").unwrap_err().contains("1 to 256"));
+        let v6 = resolved("h:443:[::1],192.0.2.1").unwrap();
+        assert_eq!((v6.host.as_str(), v6.port, v6.addresses.len()), ("h", 443, 2));
+        assert!(
+            ["h:443", "h:x:::1", ":443:::1", "h:443:h2", "h:443:"].iter().all(|text| resolved(text).is_err())
+        );
         assert_eq!(parallel_downloads("256"), Ok(256));
         assert!(["0", "257", "-1", "x"].into_iter().all(|text| parallel_downloads(text).is_err()));
         assert!(output("-".into()).unwrap_err().contains("not there yet"));

@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use super::dial::{Spares, Spread, Way};
+use super::network::Network;
 use crate::error::{Error, ErrorKind, Result};
 use crate::url::SafeUrl;
 
@@ -28,6 +29,7 @@ struct Shared {
     diallers: Clients,
     spares: Spares,
     addresses: Spread,
+    network: Network,
     furnish: Furnish,
 }
 
@@ -47,10 +49,10 @@ impl fmt::Debug for Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(furnish: Furnish) -> Self {
-        let (requests, diallers, spares, addresses) =
-            (Clients::default(), Clients::default(), Spares::default(), Spread::default());
-        Self(Arc::new(Shared { requests, diallers, spares, addresses, furnish }))
+    pub(crate) fn new(network: Network, furnish: Furnish) -> Self {
+        let (requests, diallers, spares) = (Clients::default(), Clients::default(), Spares::default());
+        let addresses = Spread::over(&network);
+        Self(Arc::new(Shared { requests, diallers, spares, addresses, network, furnish }))
     }
 
     /// The client for this URL's scheme.
@@ -89,16 +91,13 @@ impl Connections {
     }
 
     fn make(&self, secure: bool, idle: usize) -> Result<reqwest::Client> {
-        let Shared { spares, addresses, furnish, .. } = &*self.0;
-        let builder = reqwest::Client::builder();
-        // Unit tests know no TLS.
-        let builder = if secure && !cfg!(test) { builder } else { builder.tls_certs_only([]) };
-        let builder = builder
+        let Shared { spares, addresses, network, furnish, .. } = &*self.0;
+        let builder = network
+            .apply(reqwest::Client::builder(), secure)
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
-            .user_agent(concat!("haul/", env!("CARGO_PKG_VERSION")))
             .pool_max_idle_per_host(idle)
             .connector_layer(spares.clone())
             .dns_resolver(addresses.clone());

@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::network::{Addresses, Family, Network};
 use crate::url::Origin;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -178,14 +179,25 @@ type Known = HashMap<String, (Instant, Vec<SocketAddr>)>;
 pub(crate) struct Spread {
     known: Arc<Mutex<Known>>,
     turn: Arc<AtomicUsize>,
+    family: Option<Family>,
+    /// Those that nobody is asked for.
+    given: Arc<Addresses>,
 }
 
 impl Resolve for Spread {
     fn resolve(&self, name: Name) -> Resolving {
         let this = self.clone();
+        // Whose request this is for is known here, and may not be later.
+        let port = WAY.try_with(|way| way.origin.port()).ok().flatten();
+        let given = port.and_then(|port| self.given(name.as_str(), port));
         async move {
             let turn = this.turn.fetch_add(1, Ordering::Relaxed);
-            let addrs: Addrs = Box::new(rotated(this.addresses(name.as_str()).await?, turn).into_iter());
+            let addresses = match given {
+                Some(given) => given,
+                None => this.addresses(name.as_str()).await?,
+            };
+            let addresses = of_family(addresses, this.family)?;
+            let addrs: Addrs = Box::new(rotated(addresses, turn).into_iter());
             Ok(addrs)
         }
         .boxed()
@@ -193,6 +205,18 @@ impl Resolve for Spread {
 }
 
 impl Spread {
+    /// Over these addresses, where the network says which.
+    pub(crate) fn over(network: &Network) -> Self {
+        let (family, given) = network.choice();
+        Self { family, given: Arc::new(given), ..Self::default() }
+    }
+
+    fn given(&self, name: &str, port: u16) -> Option<Vec<SocketAddr>> {
+        let given = self.given.get(&(name.to_ascii_lowercase(), port))?;
+        // reqwest puts the port in.
+        Some(given.iter().map(|address| SocketAddr::new(*address, 0)).collect())
+    }
+
     async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, BoxError> {
         let known = self.lock().get(name).filter(|(since, _)| since.elapsed() < ADDRESSES_TIME).cloned();
         if let Some((_, addresses)) = known {
@@ -208,6 +232,17 @@ impl Spread {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Those of that family, if there has to be one.
+fn of_family(addresses: Vec<SocketAddr>, family: Option<Family>) -> Result<Vec<SocketAddr>, BoxError> {
+    let Some(family) = family else { return Ok(addresses) };
+    let (kept, others): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == (family == Family::V6));
+    if kept.is_empty() && !others.is_empty() {
+        return Err(format!("the host has no {family} address").into());
+    }
+    Ok(kept)
 }
 
 /// Those of the preferred family, which is that of the first (RFC 6724), by turns; the others behind them as they are,

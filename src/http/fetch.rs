@@ -164,6 +164,7 @@ mod tests {
     use super::*;
     use crate::http::client::ClientOptions;
     use crate::http::connections::Connections;
+    use crate::http::network::Network;
     use crate::support::{Content, Fault as Wrong, Resource, Server, When};
     use crate::url::SafeUrl;
 
@@ -179,7 +180,11 @@ mod tests {
         let options =
             ClientOptions { connect_timeout: MINUTE, timeout, custom: HeaderMap::new(), drip_time: MINUTE };
         let mut url = SafeUrl::parse(&server.url("/f")).unwrap();
-        let client = Client::new(&Connections::new(reqwest::ClientBuilder::no_proxy), &mut url, options);
+        let client = Client::new(
+            &Connections::new(Network::new().no_proxy(), std::convert::identity),
+            &mut url,
+            options,
+        );
         Fetcher::new(
             client,
             Pinned { url, length: OBJECT.len, validator: None, encoding: None, send_pin: true },

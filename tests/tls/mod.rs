@@ -10,9 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 /// Who signed them: trusted by who sets `SSL_CERT_FILE` to it.
 pub(crate) const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/authority.pem");
@@ -23,6 +26,9 @@ pub(crate) const ELSEWHERE: &[u8] = include_bytes!("elsewhere.pem");
 /// Of 127.0.0.1, until 2020.
 pub(crate) const EXPIRED: &[u8] = include_bytes!("expired.pem");
 const KEY: &[u8] = include_bytes!("key.pem");
+/// Of a client, signed by itself, and its key.
+pub(crate) const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/client.pem");
+pub(crate) const CLIENT_KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/client-key.pem");
 
 /// What is answered to a request head: a whole response.
 type Answer = Box<dyn Fn(&str) -> Vec<u8> + Send + Sync>;
@@ -44,17 +50,35 @@ impl TlsServer {
         Self::ending(certificate, true, answer)
     }
 
+    /// That answers nobody but who shows [`CLIENT`].
+    pub(crate) fn of_client(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let mut clients = RootCertStore::empty();
+        let client = CertificateDer::from_pem_file(CLIENT).expect("a certificate");
+        clients.add(client).expect("one to trust");
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(clients), provider()).build();
+        Self::with(HERE, verifier.expect("a verifier"), true, answer)
+    }
+
     /// With or without a `close_notify` at the end of each connection.
     pub(crate) fn ending(
         certificate: &[u8],
         notify: bool,
         answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        Self::with(certificate, WebPkiClientVerifier::no_client_auth(), notify, answer)
+    }
+
+    fn with(
+        certificate: &[u8],
+        clients: Arc<dyn ClientCertVerifier>,
+        notify: bool,
+        answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
+        let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         let certificate = CertificateDer::from_pem_slice(certificate).expect("a certificate");
         let key = PrivateKeyDer::from_pem_slice(KEY).expect("a key");
-        let config = config.expect("versions").with_no_client_auth().with_single_cert(vec![certificate], key);
+        let config = config.expect("versions").with_client_cert_verifier(clients);
+        let config = config.with_single_cert(vec![certificate], key);
         let config = Arc::new(config.expect("they belong together"));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let addr = listener.local_addr().expect("an address");
@@ -90,6 +114,10 @@ impl TlsServer {
     pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().expect("no panic").clone()
     }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 impl Drop for TlsServer {
