@@ -71,6 +71,12 @@ impl Ledger {
         self.confirm(index);
     }
 
+    /// The same, with nobody having read back any of it.
+    pub(crate) fn as_claims(&self) -> Self {
+        let counts = Counts { claimed: self.counts.complete, ..self.counts };
+        Self { claimed: self.complete.clone(), counts, ..self.clone() }
+    }
+
     /// What is known for certain: without the claims that nobody has read back, unless `certain` has them.
     pub(crate) fn without_claims_beyond(&self, certain: &Bitmap) -> Self {
         let mut known = self.clone();
@@ -194,6 +200,15 @@ mod tests {
         assert_eq!(one.agreeing_with(None).count(), 0);
         let elsewhere = Ledger::new(Segments::new((64 << 10) * 2 + 6, 64 << 10).unwrap());
         assert_eq!(one.agreeing_with(Some(&elsewhere)).count(), 0);
+    }
+
+    #[test]
+    fn what_has_landed_can_be_called_a_claim() {
+        let mut ledger = Ledger::new(segments());
+        [0, 2].into_iter().for_each(|index| ledger.land(index, 7));
+        let claims = ledger.as_claims();
+        assert_eq!((claims.claims().collect::<Vec<_>>(), claims.bytes()), (vec![0, 2], ledger.bytes()));
+        assert!(!claims.is_whole() && claims.crc(2) == 7);
     }
 
     #[test]

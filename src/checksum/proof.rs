@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::value::Checksum;
 
 /// A checksum that an object has to come to, and who says so.
@@ -27,7 +29,7 @@ pub struct Proof {
 /// ```
 /// assert_eq!(haul::ProofSource::Header("repr-digest".into()).to_string(), "repr-digest");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ProofSource {
     /// The caller.

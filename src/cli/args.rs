@@ -26,6 +26,7 @@ pub(crate) const EXAMPLES: &str = "\
   haul -H @token.txt --json https://example.org/private.tar
   haul -i list.txt --skip-existing               a list; the same command again goes on where it stopped
   haul status disk.img                           what an interrupted download holds
+  haul verify disk.img                           is it still what was downloaded (--keep-hashes)?
   haul tune https://example.org/disk.img         how many jobs are worth it there?";
 
 pub(crate) const EXIT_CODES: &str = "\
@@ -63,6 +64,11 @@ pub(crate) enum Command {
     Tune(TuneArgs),
     /// Remove a partial download: part file and checkpoint
     Cancel(CancelArgs),
+    /// Check a file against a checksum, or against the hashes that --keep-hashes left beside it; a partial download
+    /// against its checkpoint
+    Verify(VerifyArgs),
+    /// Fetch again only those segments of a file that are damaged; it was downloaded with --keep-hashes
+    Repair(RepairArgs),
     /// Print what completes haul's options in a shell
     Completions {
         /// For which shell
@@ -91,6 +97,8 @@ pub(crate) struct DownloadArgs {
     pub(crate) refresh: RefreshArgs,
     #[command(flatten)]
     pub(crate) check: CheckArgs,
+    #[command(flatten)]
+    pub(crate) keep: KeepArgs,
     #[command(flatten)]
     pub(crate) fetch: FetchArgs,
     #[command(flatten)]
@@ -165,6 +173,16 @@ pub(crate) struct CheckArgs {
     /// Compare with no digest that the server sends, which is done else without being asked for
     #[arg(long)]
     pub(crate) ignore_digests: bool,
+}
+
+/// What is left beside the target.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Checking")]
+pub(crate) struct KeepArgs {
+    /// Leave NAME.hashes beside the target, a CRC of each segment: haul verify tells by it which bytes are damaged later,
+    /// and haul repair fetches only those again
+    #[arg(long)]
+    pub(crate) keep_hashes: bool,
 }
 
 /// How the object is cut up.
@@ -385,6 +403,43 @@ pub(crate) struct CancelArgs {
     pub(crate) verbose: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The file; where there is none yet, or with its .part, what a partial download holds
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// What it has to come to, in hex or base64; repeatable. ALGO: as for a download
+    #[arg(long, value_name = "ALGO:VALUE")]
+    pub(crate) checksum: Vec<String>,
+    /// A list with its checksum, a file or a URL
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) checksum_file: Option<Secret>,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    /// The file, with its .hashes beside it
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where it came from, http or https, or where else the same object is
+    #[arg(value_name = "URL")]
+    pub(crate) url: Secret,
+    /// Requests at once: 1 to 256, or auto: as many as pay, up to 64
+    #[arg(short, long, value_name = "N|auto", default_value = "auto", value_parser = values::jobs)]
+    pub(crate) jobs: Jobs,
+    #[command(flatten)]
+    pub(crate) check: CheckArgs,
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
+    /// Never wait for the disk: safe against a kill, not against a power cut
+    #[arg(long)]
+    pub(crate) no_sync: bool,
+    #[command(flatten)]
+    pub(crate) feedback: FeedbackArgs,
+}
+
 /// How a question is answered.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -428,8 +483,14 @@ mod tests {
     #[test]
     fn a_url_is_a_download_and_a_command_needs_none() {
         assert!(parse("haul http://h/x http://h/y").unwrap().command.is_none());
-        for line in ["haul info http://h/x --json", "haul status x", "haul cancel x", "haul tune http://h/x"]
-        {
+        for line in [
+            "haul info http://h/x --json",
+            "haul status x",
+            "haul cancel x",
+            "haul tune http://h/x",
+            "haul verify x --json",
+            "haul repair x http://h/x",
+        ] {
             assert!(parse(line).unwrap().command.is_some(), "{line}");
         }
     }
@@ -462,6 +523,8 @@ mod tests {
             "haul --timeout 0 http://h/x",
             "haul --on-change panic http://h/x",
             "haul info",
+            "haul verify",
+            "haul repair x",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 use haul::{ByteRange, Offer, Partial, Proof};
 use serde::Serialize;
 
-use super::args::{AnswerArgs, CancelArgs, Cli, Command, DownloadArgs, InfoArgs, StatusArgs};
+use super::args::{AnswerArgs, CancelArgs, Cli, Command, DownloadArgs, InfoArgs, RepairArgs, StatusArgs};
 use super::exit::{ExitCode, Failure};
 use super::requests::described;
-use super::resolve::{Surroundings, resolve};
-use super::{human, manual, messages, output, run, tune};
+use super::resolve::{Surroundings, resolve, resolve_repair};
+use super::{human, manual, messages, output, run, tune, verify};
 
 /// How many missing ranges a person is shown.
 const SHOWN: usize = 10;
@@ -28,6 +28,8 @@ pub(crate) fn execute(cli: Cli) -> ExitCode {
         Some(Command::Man { command, .. }) => {
             (manual::page(command.as_deref()).and_then(|page| document(&page)), verbose)
         }
+        Some(Command::Verify(arguments)) => (verify::verify(&arguments), arguments.answer.verbose),
+        Some(Command::Repair(arguments)) => (repair(&arguments), arguments.feedback.verbose),
     };
     ended.unwrap_or_else(|failure| {
         failure.report(verbose);
@@ -37,6 +39,10 @@ pub(crate) fn execute(cli: Cli) -> ExitCode {
 
 fn download(arguments: DownloadArgs) -> Result<ExitCode, Failure> {
     run::download(resolve(arguments, Surroundings::detect())?)
+}
+
+fn repair(arguments: &RepairArgs) -> Result<ExitCode, Failure> {
+    run::download(resolve_repair(arguments, Surroundings::detect())?)
 }
 
 fn info(arguments: &InfoArgs) -> Result<ExitCode, Failure> {
@@ -62,7 +68,7 @@ fn document(text: &[u8]) -> Result<ExitCode, Failure> {
 }
 
 /// Prints an answer: to a program as JSON, to a person in lines of a name and what it is.
-fn answer<T: Serialize>(
+pub(super) fn answer<T: Serialize>(
     arguments: &AnswerArgs,
     json: &T,
     lines: impl FnOnce() -> Vec<(&'static str, String)>,
@@ -160,7 +166,7 @@ fn proof(Proof { checksum, source }: &Proof) -> String {
 }
 
 /// `1.0 GiB (1073741824 bytes)`.
-fn exact_size(bytes: u64) -> String {
+pub(super) fn exact_size(bytes: u64) -> String {
     let exact = human::count(bytes, "byte");
     if bytes < 1024 { exact } else { format!("{} ({exact})", human::bytes(bytes)) }
 }
@@ -185,9 +191,15 @@ struct PartialJson<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct RangeJson {
+pub(super) struct RangeJson {
     start: u64,
     end: u64,
+}
+
+impl RangeJson {
+    pub(super) fn all(ranges: &[ByteRange]) -> Vec<Self> {
+        ranges.iter().map(|&ByteRange { start, end }| Self { start, end }).collect()
+    }
 }
 
 impl<'a> PartialJson<'a> {
@@ -200,11 +212,7 @@ impl<'a> PartialJson<'a> {
             percent: human::percent(partial.in_place, partial.length),
             segment_size: partial.segment_size,
             segments: partial.segments,
-            missing: partial
-                .missing
-                .iter()
-                .map(|&ByteRange { start, end }| RangeJson { start, end })
-                .collect(),
+            missing: RangeJson::all(&partial.missing),
             validator: partial.validator.as_ref().map(ToString::to_string),
             saved_at: humantime::format_rfc3339_seconds(partial.saved_at).to_string(),
             age_ms: age.as_millis(),
@@ -231,17 +239,17 @@ fn describe_partial(partial: &Partial, age: Duration) -> Vec<(&'static str, Stri
         ("source:", partial.source.clone()),
         ("saved:", human::ago(age)),
     ];
-    lines.extend(describe_missing(&partial.missing).into_iter().map(|line| ("missing:", line)));
+    lines.extend(describe_ranges(&partial.missing).into_iter().map(|line| ("missing:", line)));
     lines
 }
 
-/// The missing ranges as `--range` takes them, both ends included; the first ten.
-fn describe_missing(missing: &[ByteRange]) -> Vec<String> {
-    let shown = missing.iter().take(SHOWN).filter(|range| !range.is_empty());
+/// Ranges as `--range` takes them, both ends included; the first ten.
+pub(super) fn describe_ranges(ranges: &[ByteRange]) -> Vec<String> {
+    let shown = ranges.iter().take(SHOWN).filter(|range| !range.is_empty());
     let mut lines: Vec<_> = shown
         .map(|range| format!("{}-{} ({})", range.start, range.end - 1, human::bytes(range.len())))
         .collect();
-    match missing.len() {
+    match ranges.len() {
         0 => lines.push("nothing".into()),
         more if more > SHOWN => lines.push(format!("… and {} more", more - SHOWN)),
         _ => {}
@@ -334,7 +342,7 @@ mod tests {
         for (count, shown, last) in
             [(0, 1, "nothing"), (1, 1, "0-4 (5 B)"), (10, 10, "90-94 (5 B)"), (13, 11, "… and 3 more")]
         {
-            let lines = describe_missing(&(0..count).map(range).collect::<Vec<_>>());
+            let lines = describe_ranges(&(0..count).map(range).collect::<Vec<_>>());
             assert_eq!((lines.len(), lines.last().map(String::as_str)), (shown, Some(last)), "{count}");
         }
         let lines = describe_partial(&partial(vec![range(0)]), Duration::from_secs(180));

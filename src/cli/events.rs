@@ -105,7 +105,8 @@ impl Journal {
 
     /// Called more often than it may write.
     pub(crate) fn progress(&mut self, progress: &Progress, now: Instant) {
-        if progress.phase != Phase::Probing && now.duration_since(self.last_progress) >= INTERVAL {
+        let fetches = !matches!(progress.phase, Phase::Probing | Phase::Checking);
+        if fetches && now.duration_since(self.last_progress) >= INTERVAL {
             self.last_progress = now;
             let text = output::json(&line_of_progress(&self.url, progress));
             self.write(&text);

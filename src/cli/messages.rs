@@ -54,6 +54,7 @@ pub(crate) fn progress(now: &Progress) -> String {
     let connections = count(now.connections as u64, "connection");
     match now.phase {
         Phase::Probing => "connecting".into(),
+        Phase::Checking => format!("{}, checking what is there", amount(now)),
         Phase::Paused => format!("{}, paused", amount(now)),
         Phase::Finishing => format!("{}, checking and making durable", amount(now)),
         Phase::Fetching => {
@@ -222,6 +223,10 @@ mod tests {
             (
                 Progress { phase: Phase::Finishing, in_place: 1 << 30, ..fetching },
                 "1.0 GiB of 1.0 GiB (100 %), checking and making durable",
+            ),
+            (
+                Progress { phase: Phase::Checking, ..fetching },
+                "412.3 MiB of 1.0 GiB (40 %), checking what is there",
             ),
             (Progress { phase: Phase::Paused, ..fetching }, "412.3 MiB of 1.0 GiB (40 %), paused"),
         ] {

@@ -7,7 +7,7 @@
 //!                      │        └─► messages, board ─► progress   what a person sees, on stderr
 //!                      └──► tally                what it all came to
 //! commands: info, status, cancel               exit: codes and failures
-//! tune ─► chart, svg                           manual: what is made of the definition: completions, man pages
+//! tune ─► chart, svg; verify                   manual: what is made of the definition: completions, man pages
 //! ```
 //!
 //! Everything that words or decides something is pure; only `output` writes to stdout and stderr (and the bar,
@@ -37,6 +37,7 @@ mod svg;
 mod tally;
 mod tune;
 mod values;
+mod verify;
 
 pub(crate) use args::Cli;
 pub(crate) use commands::execute;

@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 use haul::{Download, DownloadBuilder, Durability, Existing, OnChange};
 
-use super::args::{self, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RefreshArgs, Secret, TargetArgs};
+use super::args::{
+    self, CheckArgs, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RefreshArgs, RepairArgs, Secret,
+    TargetArgs,
+};
 use super::exit::Failure;
 use super::list::Entry;
 use super::queue::{List, Queue, Source};
@@ -159,6 +162,15 @@ impl Template {
     }
 }
 
+/// The repair of one file, as a download.
+pub(crate) fn resolve_repair(arguments: &RepairArgs, surroundings: Surroundings) -> Result<Config, Failure> {
+    let RepairArgs { file, url, jobs, check, request, no_sync, feedback } = arguments;
+    let builder = requests::described(url, request)?.output(file).existing(Existing::Repair);
+    let builder = checked(with_jobs(builder, *jobs), check).durability(durability(*no_sync));
+    let queue = Queue { downloads: vec![builder.build()?], list: None };
+    Ok(Config { queue, at_once: 1, skips: false, feedback: resolve_feedback(feedback, surroundings) })
+}
+
 /// How many columns an answer on stdout may have.
 pub(crate) fn width() -> usize {
     let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
@@ -167,12 +179,12 @@ pub(crate) fn width() -> usize {
 }
 
 fn builder(url: &Secret, requests: &Requests, arguments: &DownloadArgs) -> DownloadBuilder {
-    let DownloadArgs { target, refresh, check, fetch, resume, .. } = arguments;
+    let DownloadArgs { target, refresh, check, keep, fetch, resume, .. } = arguments;
     let mut builder = requests
         .described(url, &arguments.request)
         .dir(&target.dir)
         .existing(existing(target, refresh))
-        .durability(if resume.no_sync { Durability::Kill } else { Durability::PowerCut })
+        .durability(durability(resume.no_sync))
         .on_change(match resume.on_change {
             args::OnChange::Restart => OnChange::Restart,
             args::OnChange::Fail => OnChange::Fail,
@@ -180,10 +192,7 @@ fn builder(url: &Secret, requests: &Requests, arguments: &DownloadArgs) -> Downl
     if let Some(path) = &target.output {
         builder = to(builder, path);
     }
-    builder = match fetch.jobs {
-        Jobs::Auto => builder.auto_jobs(),
-        Jobs::Fixed(jobs) => builder.jobs(jobs),
-    };
+    builder = checked(with_jobs(builder, fetch.jobs), check);
     if let Some(bytes) = fetch.segment_size {
         builder = builder.segment_size(bytes);
     }
@@ -193,23 +202,39 @@ fn builder(url: &Secret, requests: &Requests, arguments: &DownloadArgs) -> Downl
     if let Some(bytes) = target.max_size {
         builder = builder.max_size(bytes);
     }
-    builder = check.checksum.iter().fold(builder, DownloadBuilder::checksum);
-    if let Some(list) = &check.checksum_file {
-        builder = builder.checksum_file(&list.0);
-    }
     if refresh.set_mtime {
         builder = builder.set_mtime();
     }
-    if check.ignore_digests {
-        builder = builder.ignore_digests();
+    if keep.keep_hashes {
+        builder = builder.keep_hashes();
     }
     if resume.restart {
         builder = builder.ignore_checkpoint();
     }
-    if let Some(file) = hosts_file(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
-        builder = builder.remember_hosts(file);
-    }
     if fetch.allow_unvalidated { builder.allow_unvalidated() } else { builder }
+}
+
+fn with_jobs(builder: DownloadBuilder, jobs: Jobs) -> DownloadBuilder {
+    let builder = match hosts_file(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
+        Some(file) => builder.remember_hosts(file),
+        None => builder,
+    };
+    match jobs {
+        Jobs::Auto => builder.auto_jobs(),
+        Jobs::Fixed(jobs) => builder.jobs(jobs),
+    }
+}
+
+fn checked(builder: DownloadBuilder, check: &CheckArgs) -> DownloadBuilder {
+    let mut builder = check.checksum.iter().fold(builder, DownloadBuilder::checksum);
+    if let Some(list) = &check.checksum_file {
+        builder = builder.checksum_file(&list.0);
+    }
+    if check.ignore_digests { builder.ignore_digests() } else { builder }
+}
+
+fn durability(no_sync: bool) -> Durability {
+    if no_sync { Durability::Kill } else { Durability::PowerCut }
 }
 
 /// Where it is remembered how many jobs hosts took: in the user's cache, as the XDG base directory specification

@@ -9,7 +9,7 @@ use reqwest::header::HeaderMap;
 
 use super::hosts_file::HostsFile;
 use super::pool::Pool;
-use super::request::{Download, Existing, FileTime, OnChange, Output, Request, SentDigests};
+use super::request::{Beside, Download, Existing, FileTime, OnChange, Output, Request, SentDigests};
 use super::tuning::Tuning;
 use super::validate::validated;
 use crate::error::Result;
@@ -82,6 +82,7 @@ impl DownloadBuilder {
             checksums: Vec::new(),
             checksum_list: None,
             sent_digests: SentDigests::Compared,
+            beside: Beside::Nothing,
             tuned: true,
             tuning: Tuning::default(),
             hosts: None,
@@ -387,6 +388,18 @@ impl DownloadBuilder {
     /// ```
     pub fn ignore_digests(mut self) -> Self {
         self.request.sent_digests = SentDigests::Ignored;
+        self
+    }
+
+    /// Leaves `NAME.hashes` beside the target: a CRC of each segment and what the whole was proved by, from which
+    /// [`Verify`](crate::Verify) tells later which bytes are damaged, and [`Existing::Repair`] fetches just those again.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").keep_hashes().build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    pub fn keep_hashes(mut self) -> Self {
+        self.request.beside = Beside::Hashes;
         self
     }
 

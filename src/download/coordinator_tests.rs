@@ -110,6 +110,10 @@ impl Medium for Haunted {
         self.medium.drop_cache(range)
     }
 
+    fn mode(&self) -> std::io::Result<u32> {
+        self.medium.mode()
+    }
+
     fn set_mode(&self, mode: u32) -> std::io::Result<()> {
         self.medium.set_mode(mode)
     }

@@ -150,6 +150,12 @@ impl Files {
         Ok(Some(Self::new(part, Some(checkpoint), identity, left.ledger)))
     }
 
+    /// This is what an earlier run left.
+    pub(crate) fn inherit(&mut self, ledger: Ledger) {
+        (self.resumed, self.inherited) = (ledger.bytes(), ledger.complete().clone());
+        self.ledger = ledger;
+    }
+
     /// A claim was read back and is false.
     pub(crate) fn refute(&mut self, index: usize) {
         self.lose(index);

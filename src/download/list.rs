@@ -6,13 +6,17 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
+use reqwest::header::HeaderMap;
 
 use super::blocking::blocking;
 use super::look::Looker;
+use super::reporter::Reporter;
+use super::request::Request;
 use super::session::Session;
 use super::target::Target;
 use crate::checksum::{ChecksumList, NotListed, Proof, ProofSource};
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::client::Client;
 use crate::url::SafeUrl;
 
 /// The most bytes of a list: those of the largest mirrors have a tenth.
@@ -62,46 +66,76 @@ impl Session {
     pub(super) async fn read_list(&mut self) -> Result<()> {
         let Some(source) = &self.request.checksum_list else { return Ok(()) };
         let bytes = match source.clone() {
-            ListSource::File(path) => blocking(move || read(&path)).await?,
-            ListSource::Url(url) => self.unless_cancelled(self.fetch_list(url)).await?,
-        };
-        self.list = Some(ChecksumList::parse(&String::from_utf8_lossy(&bytes), &source.name()));
-        Ok(())
-    }
-
-    async fn fetch_list(&self, mut url: SafeUrl) -> Result<Vec<u8>> {
-        let client = self.client.logged_in_at(&mut url);
-        let looker = Looker { client: &client, url: &url, ..self.looker() };
-        let (mut body, _) = looker.whole().await?.into_whole()?;
-        let mut bytes = Vec::new();
-        let failed =
-            |fault| Error::new(ErrorKind::Network, format!("{fault}")).at(&url).hint("try again later");
-        while let Some(more) = body.chunk().await.map_err(failed)? {
-            bytes.extend(more);
-            if bytes.len() as u64 > MOST_BYTES {
-                return Err(too_long(&url));
+            ListSource::File(path) => blocking(move || read_file(&path)).await?,
+            ListSource::Url(mut url) => {
+                let client = self.client.logged_in_at(&mut url);
+                let looker = Looker { client: &client, url: &url, ..self.looker() };
+                self.unless_cancelled(fetch(&looker)).await?
             }
-        }
-        Ok(bytes)
+        };
+        self.list = Some(parsed(&bytes, source));
+        Ok(())
     }
 
     /// Looks the target up in the list.
     pub(super) fn look_up(&mut self, target: &Target) -> Result<()> {
         let (Some(list), Some(source)) = (&self.list, &self.request.checksum_list) else { return Ok(()) };
         let name = target.name().to_string_lossy();
-        let found = list.of(&decoded(&self.url), &name).map_err(|why| {
-            let message = match why {
-                NotListed::Nowhere => format!("has no checksum of {name}"),
-                NotListed::Twice => format!("has different checksums of {name}"),
-            };
-            Error::new(ErrorKind::Usage, message).at(source).hint("use --checksum")
-        })?;
-        self.listed = Some(Proof { checksum: found, source: ProofSource::List(source.name()) });
+        self.listed = Some(looked_up(list, source, &decoded(&self.url), &name)?);
         Ok(())
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+/// Reads a list on its own. `request`: by what it is fetched, where it is at a URL.
+pub(crate) async fn read(source: &ListSource, request: Option<&Request>) -> Result<ChecksumList> {
+    let bytes = match (source.clone(), request) {
+        (ListSource::Url(mut url), Some(request)) => {
+            let client = Client::new(request.pool.connections(), &mut url, request.client_options());
+            client.set_up(&url).await?;
+            let reporter = Reporter::silent();
+            let (reporter, condition) = (&reporter, HeaderMap::new());
+            let looker = Looker { client: &client, url: &url, request, reporter, condition, again: false };
+            fetch(&looker).await?
+        }
+        (ListSource::Url(url), None) => {
+            return Err(Error::new(ErrorKind::Internal, "nobody is to fetch it").at(url));
+        }
+        (ListSource::File(path), _) => blocking(move || read_file(&path)).await?,
+    };
+    Ok(parsed(&bytes, source))
+}
+
+/// What a list says of the file that has this path, or name.
+pub(crate) fn looked_up(list: &ChecksumList, source: &ListSource, path: &str, name: &str) -> Result<Proof> {
+    let found = list.of(path, name).map_err(|why| {
+        let message = match why {
+            NotListed::Nowhere => format!("has no checksum of {name}"),
+            NotListed::Twice => format!("has different checksums of {name}"),
+        };
+        Error::new(ErrorKind::Usage, message).at(source).hint("use --checksum")
+    })?;
+    Ok(Proof { checksum: found, source: ProofSource::List(source.name()) })
+}
+
+fn parsed(bytes: &[u8], source: &ListSource) -> ChecksumList {
+    ChecksumList::parse(&String::from_utf8_lossy(bytes), &source.name())
+}
+
+async fn fetch(looker: &Looker<'_>) -> Result<Vec<u8>> {
+    let (mut body, _) = looker.whole().await?.into_whole()?;
+    let mut bytes = Vec::new();
+    let failed =
+        |fault| Error::new(ErrorKind::Network, format!("{fault}")).at(looker.url).hint("try again later");
+    while let Some(more) = body.chunk().await.map_err(failed)? {
+        bytes.extend(more);
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(too_long(looker.url));
+        }
+    }
+    Ok(bytes)
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>> {
     let failed = |error: io::Error| Error::io(path, "read checksums from it", error);
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;

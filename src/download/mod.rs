@@ -3,9 +3,11 @@
 //! [`request`] says what is wanted, [`handle`] is the caller's end, [`session`] goes from probe to finish,
 //! [`coordinator`] owns the state of a ranged transfer, [`worker`]s fetch, [`committer`] keeps the checkpoint.
 
+mod audit;
 mod blocking;
 mod builder;
 mod claimed;
+mod claiming;
 mod committer;
 mod control;
 mod coordinator;
@@ -19,6 +21,7 @@ mod finish;
 mod follow;
 mod gauge;
 mod handle;
+mod hashes_file;
 mod hosts_file;
 mod inspect;
 mod list;
@@ -32,6 +35,7 @@ mod proof;
 mod proving;
 mod redial;
 mod refresh;
+mod repair;
 mod report;
 mod reporter;
 mod request;
@@ -45,6 +49,7 @@ mod tune;
 mod tuning;
 mod turn;
 mod validate;
+mod verification;
 mod verify;
 mod worker;
 
@@ -70,3 +75,4 @@ pub use progress::{Phase, Progress};
 pub use report::{Mode, Outcome, Report};
 pub use request::{Download, Existing, OnChange, Remains};
 pub use tune::Tune;
+pub use verification::{Against, Comparison, Verified, Verify};

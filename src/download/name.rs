@@ -10,6 +10,10 @@ use crate::url::{SafeUrl, is_hidden};
 pub(super) const PART: &str = ".part";
 /// Behind the target's name: the checkpoint.
 pub(super) const CHECKPOINT: &str = ".part.ckpt";
+/// Behind the target's name: what is remembered of the finished file.
+pub(super) const HASHES: &str = ".hashes";
+/// Behind the target's name: the same before it has its name.
+pub(super) const NEW_HASHES: &str = ".hashes~";
 /// The longest name that a server may choose: with our longest suffix it fits the usual 255 bytes.
 pub(crate) const LONGEST: usize = 255 - CHECKPOINT.len();
 

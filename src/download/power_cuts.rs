@@ -95,6 +95,16 @@ fn h51_power_cuts_while_an_old_file_is_replaced() {
 }
 
 #[test]
+fn h51_power_cuts_during_a_repair() {
+    cut_everywhere(&World::new(Resource::new(OBJECT).rate(RATE)).damaged(&[1, 2, 5]), nothing);
+}
+
+#[test]
+fn h52_power_cuts_while_hashes_are_kept() {
+    cut_everywhere(&World::new(Resource::new(OBJECT).rate(RATE)).keeping_hashes(), nothing);
+}
+
+#[test]
 fn h51_power_cuts_while_a_changed_object_is_started_over_on() {
     let world = World::new(Resource::new(OBJECT).rate(RATE)).half_done(3);
     let world = world.becomes(Resource::new(LATER).rate(RATE), LATER);

@@ -12,6 +12,8 @@ pub enum Phase {
     /// Asking what there is.
     #[default]
     Probing,
+    /// Reading what there is of a file that is repaired, and copying what is good of it: `in_place` says how far.
+    Checking,
     /// Fetching.
     Fetching,
     /// Paused by the caller.

@@ -54,7 +54,7 @@ impl Session {
         found: Option<&Object>,
     ) -> Result<Option<Proof>> {
         let Some(Entry::File { length, .. }) = target.entry(target.name())? else { return Ok(None) };
-        let Ok(medium) = target.folder().open(target.name()) else { return Ok(None) };
+        let Ok(medium) = target.folder().read(target.name()) else { return Ok(None) };
         let mut expected = self.expected(found.filter(|object| object.length == Some(length)));
         if expected.is_empty() && found.is_none() {
             // Once: that nobody answers is no better than that the name is taken.
@@ -78,7 +78,8 @@ impl Session {
         // Of a part the digest of the whole says nothing.
         let counts = self.request.part == Part::From(0) && self.request.sent_digests == SentDigests::Compared;
         let sent = object.and_then(|object| object.proof.clone()).filter(|_| counts);
-        self.request.checksums.iter().map(given).chain(self.listed.clone()).chain(sent).collect()
+        let kept = self.salvage.as_ref().and_then(|salvage| salvage.proof.clone());
+        self.request.checksums.iter().map(given).chain(self.listed.clone()).chain(kept).chain(sent).collect()
     }
 
     /// What is there is not the object: the part file stays for a look, and no later run resumes from it.
@@ -110,7 +111,7 @@ impl Session {
 }
 
 /// What they are made with, each once.
-fn algorithms(proofs: &[Proof]) -> Vec<Algorithm> {
+pub(super) fn algorithms(proofs: &[Proof]) -> Vec<Algorithm> {
     let mut algorithms: Vec<_> = proofs.iter().map(|proof| proof.checksum.algorithm()).collect();
     algorithms.sort_unstable();
     algorithms.dedup();
@@ -118,6 +119,6 @@ fn algorithms(proofs: &[Proof]) -> Vec<Algorithm> {
 }
 
 /// The first that the file does not have.
-fn mismatch<'a>(found: &[Checksum], expected: &'a [Proof]) -> Option<&'a Proof> {
+pub(super) fn mismatch<'a>(found: &[Checksum], expected: &'a [Proof]) -> Option<&'a Proof> {
     expected.iter().find(|proof| !found.contains(&proof.checksum))
 }

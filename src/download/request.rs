@@ -56,6 +56,10 @@ pub enum Existing {
     Skip,
     /// Ask whether there is a newer version, and replace it by that, at the very end and at once.
     IfNewer,
+    /// Fetch again what is damaged of it, by what a download with
+    /// [`keep_hashes`](crate::DownloadBuilder::keep_hashes) left beside it; replace it at the very end and at once. The
+    /// object has to be the one that it was downloaded from: same length, same validator, same bytes.
+    Repair,
 }
 
 /// What a cancelled download leaves.
@@ -101,6 +105,14 @@ pub(crate) enum FileTime {
     LastModified,
 }
 
+/// What is left beside the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    Nothing,
+    /// What is known of each segment.
+    Hashes,
+}
+
 /// Everything that was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -126,6 +138,7 @@ pub(crate) struct Request {
     pub(crate) checksums: Vec<Checksum>,
     pub(crate) checksum_list: Option<ListSource>,
     pub(crate) sent_digests: SentDigests,
+    pub(crate) beside: Beside,
     /// `jobs` is only the most: as many as pay.
     pub(crate) tuned: bool,
     pub(crate) tuning: Tuning,

@@ -15,21 +15,21 @@ use super::finish::finish;
 use super::look::Looker;
 use super::looks::{Judgement, Looks};
 use super::progress::Phase;
+use super::repair::Salvage;
 use super::report::{Mode, Outcome, Report};
 use super::reporter::Reporter;
-use super::request::{Existing, OnChange, Output, Remains, Request};
-use super::target::Target;
+use super::request::{OnChange, Output, Remains, Request};
 use crate::checksum::{ChecksumList, Proof};
 use crate::edition::Kept;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Client;
-use crate::http::probe::{Answer, Probe};
+use crate::http::probe::Answer;
 use crate::http::retry::Fault;
 use crate::object::{Object, Validator};
 use crate::plan::{Mismatch, StreamReason};
 use crate::range::{ByteRange, Part};
+use crate::store::checkpoint::Checkpoint;
 use crate::store::commit::Durable;
-use crate::store::medium::Entry;
 use crate::store::part::Writing;
 use crate::tuner::Learned;
 use crate::url::SafeUrl;
@@ -51,6 +51,8 @@ pub(super) struct Session {
     /// The file that is there, where it is to be kept up to date.
     pub(super) kept: Option<Kept>,
     pub(super) files: Option<Files>,
+    /// What a repair starts from.
+    pub(super) salvage: Option<Salvage>,
     /// The version that is being fetched, and where it was found last.
     pub(super) object: Option<Object>,
     /// Versions that this run began to fetch.
@@ -87,6 +89,7 @@ pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Repor
         claimed: None,
         kept: None,
         files: None,
+        salvage: None,
         object: None,
         seen: Vec::new(),
         list: None,
@@ -170,65 +173,10 @@ impl Session {
         self.known.map_or(TO_A_STRANGER, |known| known.jobs.min(self.request.jobs))
     }
 
-    /// Takes the lock where the name is given, or there is a checkpoint under the name that the URL proposes.
-    /// Gives the report where there is nothing to do.
-    async fn claim_known(&mut self) -> Result<Option<Report>> {
-        if let Some(target) = Target::given(&self.request)? {
-            return self.claim(target, None).await;
-        }
-        let guess = Target::proposed(&self.request, None)?;
-        match guess.entry(&guess.checkpoint_name())? {
-            Some(_) => self.claim(guess, None).await,
-            // A file that is there may be all that is wanted.
-            None if self.request.existing == Existing::IfNewer && guess.entry(guess.name())?.is_some() => {
-                self.claim(guess, None).await
-            }
-            None if self.request.existing == Existing::Skip => Ok(None),
-            None if self.request.existing == Existing::Refuse && guess.entry(guess.name())?.is_some() => {
-                Ok(None)
-            }
-            None => guess.check_writable().map(|()| None),
-        }
-    }
-
-    /// Takes the lock on the name that the server proposes, unless we have it.
-    async fn claim_proposed(&mut self, probe: &Probe) -> Result<Option<Report>> {
-        let target = Target::proposed(&self.request, probe.file_name.as_deref())?;
-        let ours = self.claimed.as_ref().is_some_and(|claimed| claimed.target.path() == target.path());
-        // A name that changes in mid-run does not change ours.
-        if ours || self.files.is_some() { Ok(None) } else { self.claim(target, Some(&probe.object)).await }
-    }
-
-    /// Takes the lock on the target; `found` is the object, where it was looked at already.
-    async fn claim(&mut self, target: Target, found: Option<&Object>) -> Result<Option<Report>> {
-        let claimed = Claimed::new(target, self.request.ignore_checkpoint)?;
-        let finished = claimed.is_finished()?;
-        if finished {
-            claimed.target.make_names_durable()?;
-            Self::tidy_up(&self.reporter, &claimed);
-        }
-        self.look_up(&claimed.target)?;
-        let wanted = if finished { Ok(false) } else { claimed.target.is_wanted(self.request.existing) };
-        let (wanted, proof) = match wanted {
-            Ok(wanted) => (wanted, None),
-            Err(taken) => (false, Some(self.prove_existing(&claimed.target, found).await?.ok_or(taken)?)),
-        };
-        if wanted {
-            claimed.target.check_writable()?;
-        }
-        if claimed.unreadable {
-            self.reporter.note("the checkpoint cannot be read: everything is fetched again");
-        }
-        let claimed = self.claimed.insert(claimed);
-        if wanted {
-            let target = claimed.target.clone();
-            return self.look_at_kept(&target).await;
-        }
-        let length = match claimed.target.entry(claimed.target.name())? {
-            Some(Entry::File { length, .. }) => length,
-            _ => 0,
-        };
-        Ok(Some(self.report(Outcome::Existed, length, proof)))
+    /// What an earlier run left, or what is left of a file that is repaired.
+    pub(super) fn left(&self) -> Option<&Checkpoint> {
+        let left = || self.claimed.as_ref()?.left.as_ref().map(|(_, left)| &**left);
+        self.salvage.as_ref().map(|salvage| &salvage.checkpoint).or_else(left)
     }
 
     /// The HEAD of a separately signed URL, first of all. Alone it decides nothing (H33): the GET has to agree.
@@ -263,11 +211,9 @@ impl Session {
     /// than are missing in a row.
     fn first_missing(&self) -> ByteRange {
         let first_span = self.request.tuning.first_span;
-        let left = self.claimed.as_ref().and_then(|claimed| claimed.left.as_ref());
-        let known = match (&self.files, left) {
+        let known = match (&self.files, self.left()) {
             (Some(files), _) => Some((&files.identity, &files.ledger)),
-            (None, Some((_, left))) => Some((&left.identity, &left.ledger)),
-            (None, None) => None,
+            (None, left) => left.map(|left| (&left.identity, &left.ledger)),
         };
         let missing = match (known, self.request.part) {
             (Some((identity, ledger)), _) => {
@@ -286,6 +232,7 @@ impl Session {
     /// What was fetched before is of no use: is that a reason to stop, or only to say so?
     pub(super) fn start_over(&mut self, why: Mismatch) -> Result<()> {
         let reason = why.to_string();
+        self.refuse_to_start_over(ErrorKind::Changed, &reason)?;
         if why == Mismatch::ObjectChanged && self.request.on_change == OnChange::Fail {
             let error = Error::new(ErrorKind::Changed, reason).at(&self.url);
             return Err(error.hint("use --on-change restart to fetch the new version"));
@@ -338,13 +285,14 @@ impl Session {
 
     /// Proves, makes durable and names what is there; `None` where the disk lost some of it.
     async fn finish(&mut self) -> Result<Option<Report>> {
+        self.expect_repaired()?;
         let proof = self.prove().await?;
         let files = self.files.as_mut().expect("a turn that ended has files");
         let (length, snapshot, part) = (files.length, files.whole(), Arc::clone(&files.part));
         self.reporter.progress(Phase::Finishing, length, Some(length), self.client.traffic());
         let sync = async { Ok(blocking(move || snapshot.sync(&part)).await) };
         match self.unless_cancelled(sync).await? {
-            Ok(durable) => self.name(durable).await?,
+            Ok(durable) => self.name(durable, proof.clone()).await?,
             Err(error) => {
                 let files = self.files.as_mut().expect("still there");
                 files.take_back(&files.durable()).await;
@@ -356,7 +304,7 @@ impl Session {
     }
 
     /// Gives the file its name.
-    async fn name(&mut self, durable: Durable) -> Result<()> {
+    async fn name(&mut self, durable: Durable, proof: Option<Proof>) -> Result<()> {
         if self.claimed.is_some() {
             self.mark().await;
         }
@@ -365,7 +313,7 @@ impl Session {
         };
         let request = Arc::clone(&self.request);
         let (claimed, files, finished) = blocking(move || {
-            let finished = finish(&request, &claimed, &mut files, &durable);
+            let finished = finish(&request, &claimed, &mut files, &durable, proof.as_ref());
             (claimed, files, finished)
         })
         .await;

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::builder::DownloadBuilder;
 use super::report::Report;
-use super::request::Download;
+use super::request::{Download, Existing};
 use super::tuning::Tuning;
 use crate::digest::crc32c;
 use crate::error::Result;
@@ -42,6 +42,8 @@ pub(super) struct World {
     versions: Vec<Content>,
     /// What has the target's name before.
     old: Option<Vec<u8>>,
+    /// What is in the folder at the end.
+    names: &'static [&'static str],
     /// Segments whose claims were false from the start.
     spoiled: Vec<usize>,
     before: Option<Image>,
@@ -57,6 +59,7 @@ impl World {
             target: "/x",
             versions: vec![OBJECT],
             old: None,
+            names: &["x"],
             spoiled: Vec::new(),
             before: None,
         }
@@ -101,6 +104,24 @@ impl World {
         self.before = Some(disk.cut());
         self.old = Some(bytes.to_vec());
         self
+    }
+
+    /// Hashes are kept beside the target.
+    pub(super) fn keeping_hashes(mut self) -> Self {
+        self.names = &["x", "x.hashes"];
+        self.options(DownloadBuilder::keep_hashes)
+    }
+
+    /// The target is there with its hashes, and these segments of it are damaged.
+    pub(super) fn damaged(mut self, segments: &[usize]) -> Self {
+        let disk = self.disk();
+        let ended = self.run_with(&disk, DownloadBuilder::keep_hashes);
+        assert!(ended.is_ok(), "{ended:?}");
+        let mut bytes = disk.bytes(self.target).expect("it is whole");
+        segments.iter().for_each(|segment| bytes[segment * usize::try_from(SEGMENT).unwrap() + 7] ^= 1);
+        disk.put(&self.target[1..], bytes.clone());
+        (self.before, self.old, self.names) = (Some(disk.cut()), Some(bytes), &["x", "x.hashes"]);
+        self.options(|builder| builder.existing(Existing::Repair))
     }
 
     /// An earlier run was killed in the midst, with at least so many segments in place.
@@ -196,14 +217,14 @@ impl World {
             if any_order && said.contains("without a checkpoint") {
                 ended = self.run_with(disk, DownloadBuilder::ignore_checkpoint);
             }
-            let over = disk.names(self.folder()) == ["x"];
+            let over = disk.names(self.folder()) == self.names;
             if over && said.contains("exists already") && self.assert_right_name(disk) {
                 return None;
             }
         }
         assert!(ended.is_ok(), "{ended:?}");
         self.assert_oracle(disk, &ended);
-        assert_eq!(disk.names(self.folder()), ["x"]);
+        assert_eq!(disk.names(self.folder()), self.names);
         ended.ok()
     }
 

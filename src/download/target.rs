@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::name::{self, CHECKPOINT, PART};
+use super::name::{self, CHECKPOINT, HASHES, NEW_HASHES, PART};
 use super::request::{Existing, Output, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::disk::SystemDisk;
@@ -58,12 +58,17 @@ impl Target {
 
     /// The target whose name, part file or checkpoint `path` is; its folder must exist.
     pub(crate) fn of_any_name(path: &Path) -> Result<Self> {
+        let target = Self::of_name(path)?;
+        let stem = [CHECKPOINT, PART].into_iter().find_map(|suffix| strip_suffix(&target.name, suffix));
+        Ok(Self { name: stem.unwrap_or(target.name), ..target })
+    }
+
+    /// The target of just that path; its folder must exist.
+    pub(crate) fn of_name(path: &Path) -> Result<Self> {
         let name = path
             .file_name()
             .ok_or_else(|| Error::new(ErrorKind::Local, "is not a file's name").at(path.display()))?;
-        let stem = [CHECKPOINT, PART].into_iter().find_map(|suffix| strip_suffix(name, suffix));
-        let stem = stem.unwrap_or_else(|| name.to_owned());
-        Self::existing(&SystemDisk, &folder_of(path), stem, Durability::PowerCut)
+        Self::existing(&SystemDisk, &folder_of(path), name.to_owned(), Durability::PowerCut)
     }
 
     pub(crate) fn folder(&self) -> &dyn Folder {
@@ -82,6 +87,14 @@ impl Target {
         self.with(CHECKPOINT)
     }
 
+    pub(crate) fn hashes_name(&self) -> OsString {
+        self.with(HASHES)
+    }
+
+    pub(crate) fn new_hashes_name(&self) -> OsString {
+        self.with(NEW_HASHES)
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.path_of(&self.name)
     }
@@ -92,6 +105,10 @@ impl Target {
 
     pub(crate) fn checkpoint_path(&self) -> PathBuf {
         self.path_of(&self.checkpoint_name())
+    }
+
+    pub(crate) fn hashes_path(&self) -> PathBuf {
+        self.path_of(&self.hashes_name())
     }
 
     /// As a person would write it: nothing before a name in the current folder.
@@ -130,8 +147,11 @@ impl Target {
             Error::new(ErrorKind::Local, message).at(self.path().display()).hint(hint)
         };
         match (self.entry(&self.name)?, existing) {
+            (None, Existing::Repair) => {
+                Err(taken("is not there, so nothing of it can be repaired", "download it without repair"))
+            }
             (None, _) => Ok(true),
-            (Some(Entry::File { .. }), Existing::Replace | Existing::IfNewer) => Ok(true),
+            (Some(Entry::File { .. }), Existing::Replace | Existing::IfNewer | Existing::Repair) => Ok(true),
             (Some(Entry::File { .. }), Existing::Skip) => Ok(false),
             (Some(Entry::File { .. }), Existing::Refuse) => {
                 Err(taken("exists already", "use --force to replace it, --skip-existing to leave it, or -o"))
@@ -186,9 +206,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = target(&dir);
         assert!(target.is_wanted(Existing::Refuse).unwrap());
+        assert_eq!(target.is_wanted(Existing::Repair).unwrap_err().kind(), ErrorKind::Local);
         std::fs::File::create(target.path()).unwrap();
         assert_eq!(target.is_wanted(Existing::Refuse).unwrap_err().kind(), ErrorKind::Local);
         assert!(target.is_wanted(Existing::Replace).unwrap());
+        assert!(target.is_wanted(Existing::Repair).unwrap());
         assert!(!target.is_wanted(Existing::Skip).unwrap());
         let link = at(&dir, "link").unwrap();
         std::os::unix::fs::symlink("nowhere", link.path()).unwrap();

@@ -1,6 +1,7 @@
 //! One turn of a download: an answer is there; plan by it, get the files ready, and transfer.
 
 use super::blocking::blocking;
+use super::claimed::Claimed;
 use super::coordinator::{Job, Turn, transfer};
 use super::event::Event;
 use super::files::Files;
@@ -65,10 +66,9 @@ impl Session {
 
     /// What was fetched so far, in this run or an earlier one, was of this version.
     fn version_so_far(&self) -> Option<Validator> {
-        let left = self.claimed.as_ref().and_then(|claimed| claimed.left.as_ref());
-        let identity = match (&self.files, left) {
+        let identity = match (&self.files, self.left()) {
             (Some(files), _) => Some(&files.identity),
-            (None, left) => left.map(|(_, left)| &left.identity),
+            (None, left) => left.map(|left| &left.identity),
         };
         identity.and_then(|identity| identity.validator.clone()).or_else(|| self.validator())
     }
@@ -78,12 +78,12 @@ impl Session {
     }
 
     fn plan(&self, probe: &Probe, extent: Option<ByteRange>) -> Plan {
-        let left = self.claimed.as_ref().and_then(|claimed| Some((claimed, &claimed.left.as_ref()?.1)));
         let now: Option<Checkpoint> = self.files.as_ref().map(Files::checkpoint_now);
-        let (checkpoint, part_length) = match (&now, left) {
+        let (checkpoint, part_length) = match (&now, self.left()) {
             (Some(now), _) => (Some(now), Some(now.identity.extent().len())),
-            (None, Some((claimed, left))) => (Some(left.as_ref()), claimed.part_length()),
-            (None, None) => (None, None),
+            // Its part file is made when the object has turned out to be the same.
+            (None, Some(left)) if self.salvage.is_some() => (Some(left), Some(left.identity.extent().len())),
+            (None, left) => (left, self.claimed.as_ref().and_then(Claimed::part_length)),
         };
         let empty = probe.object.length == Some(0);
         plan(&Facts {
@@ -195,6 +195,19 @@ impl Session {
     }
 
     async fn reopen(&mut self) -> Result<Files> {
+        let files = match self.salvage.take() {
+            Some(salvage) => {
+                let files = self.salvaged(&salvage).await;
+                self.salvage = Some(salvage);
+                files?
+            }
+            None => self.reopen_left().await?,
+        };
+        self.seen.extend(files.identity.validator.clone().map(|validator| (files.identity.total, validator)));
+        Ok(files)
+    }
+
+    async fn reopen_left(&mut self) -> Result<Files> {
         let mut claimed = self.claimed.take().expect("there is a checkpoint to resume from");
         let (claimed, files) = blocking(move || {
             let files = Files::reopen(&mut claimed);
@@ -203,9 +216,7 @@ impl Session {
         .await;
         self.claimed = Some(claimed);
         let gone = || Error::new(ErrorKind::Local, Mismatch::PartFileGone.to_string()).at(&self.url);
-        let files = files?.ok_or_else(gone)?;
-        self.seen.extend(files.identity.validator.clone().map(|validator| (files.identity.total, validator)));
-        Ok(files)
+        files?.ok_or_else(gone)
     }
 
     fn fetcher(&self, probe: &Probe, identity: &Identity) -> Fetcher {
@@ -263,6 +274,7 @@ impl Session {
 
     /// Fetches the object in one stream.
     pub(super) async fn stream(&mut self, probe: Probe, reason: StreamReason) -> Result<()> {
+        self.refuse_to_start_over(ErrorKind::Refused, &reason.to_string())?;
         let encoding = probe.encoding.clone();
         let (body, object) = match probe.answer {
             Answer::Whole(body) => (body, probe.object),

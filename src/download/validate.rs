@@ -5,7 +5,7 @@ use reqwest::header::{self, HeaderName, HeaderValue};
 use super::builder::DownloadBuilder;
 use super::list::ListSource;
 use super::pool::Pool;
-use super::request::{Existing, Output, Request};
+use super::request::{Beside, Existing, Output, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::range::{MAX_LENGTH, Part, Segments};
 use crate::url::{SafeUrl, printable};
@@ -39,11 +39,10 @@ pub(super) fn validated(described: DownloadBuilder) -> Result<Request> {
     if request.existing == Existing::IfNewer {
         refuse_to_refresh(&request)?;
     }
-    let listed = request.checksum_list.is_some();
-    if request.output == Output::Nowhere && (listed || !request.checksums.is_empty()) {
-        return Err(usage("a checksum of what is discarded", "name a file with -o"));
+    if request.output == Output::Nowhere {
+        refuse_to_discard(&request)?;
     }
-    if listed && request.part != Part::From(0) {
+    if request.checksum_list.is_some() && request.part != Part::From(0) {
         return Err(usage(
             "a list of checksums says nothing of a part",
             "use --checksum with the part's own",
@@ -79,6 +78,19 @@ fn refuse_to_refresh(request: &Request) -> Result<()> {
         return Err(usage("a newer version of a part", "leave out --range or --if-newer"));
     }
     Ok(())
+}
+
+/// Of what is discarded nothing can be asked.
+fn refuse_to_discard(request: &Request) -> Result<()> {
+    let message = match request {
+        _ if request.checksum_list.is_some() || !request.checksums.is_empty() => {
+            "a checksum of what is discarded"
+        }
+        _ if request.beside == Beside::Hashes => "hashes of what is discarded",
+        _ if request.existing == Existing::Repair => "a repair of what is discarded",
+        _ => return Ok(()),
+    };
+    Err(usage(message, "name a file with -o"))
 }
 
 fn usage(message: impl Into<String>, hint: &str) -> Error {
@@ -132,7 +144,6 @@ mod tests {
             (builder().segment_size(32 << 10), "32768"),
             (builder().part(Part::Last(0)), "part"),
             (builder().part(Part::From(u64::MAX)), "part"),
-            (builder().checksum_file("sums").discard(), "discarded"),
             (builder().checksum_file("sums").part(Part::Last(1)), "of a part"),
             (builder().existing(Existing::IfNewer).discard(), "discarded"),
             (builder().existing(Existing::IfNewer).part(Part::Last(1)), "of a part"),
@@ -143,6 +154,16 @@ mod tests {
             let said = refused(builder);
             assert!(said.contains(named), "{said}");
         }
+    }
+
+    #[test]
+    fn of_what_is_discarded_nothing_can_be_asked() {
+        let ways: [fn(DownloadBuilder) -> DownloadBuilder; 3] = [
+            |builder| builder.checksum_file("sums"),
+            DownloadBuilder::keep_hashes,
+            |builder| builder.existing(Existing::Repair),
+        ];
+        ways.into_iter().for_each(|way| assert!(refused(way(builder().discard())).contains("discarded")));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian, standard};
 use bincode::error::DecodeError;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bitmap::Bitmap;
@@ -13,7 +14,10 @@ use crate::ledger::Ledger;
 use crate::object::Validator;
 use crate::range::{ByteRange, MAX_LENGTH, Segments};
 
-const MAGIC: [u8; 8] = *b"HAULCKPT";
+/// What a frame begins with: tells what is in it.
+pub(super) type Magic = [u8; 8];
+
+const MAGIC: Magic = *b"HAULCKPT";
 const VERSION: u16 = 1;
 const HEADER: usize = 32;
 /// A slot starts on a block: a torn write of one leaves the other alone.
@@ -71,8 +75,9 @@ pub(crate) struct Checkpoint {
     pub(crate) saved_at: u64,
 }
 
+/// What a checkpoint is encoded as.
 #[derive(Serialize, Deserialize)]
-struct Body {
+pub(super) struct Body {
     identity: Identity,
     segment_size: u64,
     saved_at: u64,
@@ -104,26 +109,37 @@ fn config() -> Configuration<LittleEndian, Fixint, Limit<MAX_BODY>> {
 
 /// The slot that holds this checkpoint.
 pub(crate) fn encode(generation: u64, commit: Commit, checkpoint: &Checkpoint) -> Vec<u8> {
-    let ledger = &checkpoint.ledger;
-    let body = Body {
-        identity: checkpoint.identity.clone(),
-        segment_size: ledger.segments().size(),
-        saved_at: checkpoint.saved_at,
-        bitmap: ledger.complete().to_bytes(),
-        crcs: ledger.complete().ones().map(|index| ledger.crc(index)).collect(),
-    };
-    sealed(
-        generation,
-        commit,
-        &bincode::serde::encode_to_vec(&body, config()).expect("a body of plain fields can be encoded"),
-    )
+    sealed(generation, commit, &encoded(&Body::of(checkpoint)))
+}
+
+impl Body {
+    pub(super) fn of(checkpoint: &Checkpoint) -> Self {
+        let ledger = &checkpoint.ledger;
+        Self {
+            identity: checkpoint.identity.clone(),
+            segment_size: ledger.segments().size(),
+            saved_at: checkpoint.saved_at,
+            bitmap: ledger.complete().to_bytes(),
+            crcs: ledger.complete().ones().map(|index| ledger.crc(index)).collect(),
+        }
+    }
+}
+
+/// What goes into a frame.
+pub(super) fn encoded(body: &impl Serialize) -> Vec<u8> {
+    bincode::serde::encode_to_vec(body, config()).expect("a body of plain fields can be encoded")
+}
+
+/// The frame around a checkpoint's body.
+pub(crate) fn sealed(generation: u64, commit: Commit, body: &[u8]) -> Vec<u8> {
+    sealed_as(MAGIC, generation, commit, body)
 }
 
 /// The frame around a body.
-pub(crate) fn sealed(generation: u64, commit: Commit, body: &[u8]) -> Vec<u8> {
+pub(super) fn sealed_as(magic: Magic, generation: u64, commit: Commit, body: &[u8]) -> Vec<u8> {
     let body_len = u32::try_from(body.len()).expect("bodies are bounded by the number of segments");
     let mut slot = Vec::with_capacity(HEADER + body.len());
-    slot.extend(MAGIC);
+    slot.extend(magic);
     slot.extend(VERSION.to_le_bytes());
     slot.extend([u8::from(commit == Commit::Hard), 0]);
     slot.extend(body_len.to_le_bytes());
@@ -144,47 +160,59 @@ fn frame_crc(head: &[u8], body: &[u8]) -> u32 {
 
 /// Reads a slot that may be anything.
 pub(crate) fn decode(slot: &[u8]) -> Slot {
-    match frame(slot) {
-        Ok((generation, commit, body)) => checkpoint(body).map_or(Slot::Invalid, |checkpoint| Slot::Valid {
-            generation,
-            commit,
-            checkpoint: Box::new(checkpoint),
-        }),
-        Err(verdict) => verdict,
+    match frame(MAGIC, slot) {
+        Ok((generation, commit, body)) => {
+            decoded(body).and_then(checked).map_or(Slot::Invalid, |checkpoint| Slot::Valid {
+                generation,
+                commit,
+                checkpoint: Box::new(checkpoint),
+            })
+        }
+        Err(Unframed::Newer { version }) => Slot::Newer { version },
+        Err(Unframed::Invalid) => Slot::Invalid,
     }
 }
 
-fn frame(slot: &[u8]) -> Result<(u64, Commit, &[u8]), Slot> {
-    let (header, rest) = slot.split_at_checked(HEADER).ok_or(Slot::Invalid)?;
+/// Why there is nothing in a frame.
+pub(super) enum Unframed {
+    /// Written by a haul that knows more.
+    Newer { version: u16 },
+    /// Torn, never written, damaged, or something else.
+    Invalid,
+}
+
+/// What is in a frame that may be anything.
+pub(super) fn frame(magic: Magic, slot: &[u8]) -> Result<(u64, Commit, &[u8]), Unframed> {
+    let (header, rest) = slot.split_at_checked(HEADER).ok_or(Unframed::Invalid)?;
     let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
-    if header[..8] != MAGIC {
-        return Err(Slot::Invalid);
+    if header[..8] != magic {
+        return Err(Unframed::Invalid);
     }
     let version = u16::from_le_bytes([header[8], header[9]]);
     if version > VERSION {
-        return Err(Slot::Newer { version });
+        return Err(Unframed::Newer { version });
     }
     let body =
         usize::try_from(u32_at(12)).ok().filter(|len| *len <= MAX_BODY).and_then(|len| rest.get(..len));
-    let body = body.ok_or(Slot::Invalid)?;
+    let body = body.ok_or(Unframed::Invalid)?;
     let commit = match (version, header[10], header[11], u32_at(24)) {
         (VERSION, 0, 0, 0) => Commit::Soft,
         (VERSION, 1, 0, 0) => Commit::Hard,
-        _ => return Err(Slot::Invalid),
+        _ => return Err(Unframed::Invalid),
     };
     if frame_crc(&header[..28], body) != u32_at(28) {
-        return Err(Slot::Invalid);
+        return Err(Unframed::Invalid);
     }
     let generation = u64::from_le_bytes(header[16..24].try_into().expect("eight bytes"));
     if generation > MAX_GENERATION {
-        return Err(Slot::Invalid);
+        return Err(Unframed::Invalid);
     }
     Ok((generation, commit, body))
 }
 
 /// Decodes a body, and how many bytes it took. A text is made room for before it is read, so the limit is of the order
 /// of what there is.
-fn body(bytes: &[u8]) -> Result<(Body, usize), DecodeError> {
+fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
     const SMALL: usize = 64 << 10;
     match bytes.len() {
         ..=SMALL => bincode::serde::decode_from_slice(bytes, config().with_limit::<SMALL>()),
@@ -192,11 +220,16 @@ fn body(bytes: &[u8]) -> Result<(Body, usize), DecodeError> {
     }
 }
 
-fn checkpoint(bytes: &[u8]) -> Option<Checkpoint> {
+/// What the bytes say, if they say nothing else.
+pub(super) fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let (body, consumed) = body(bytes).ok()?;
+    (consumed == bytes.len()).then_some(body)
+}
+
+/// The checkpoint that a body is of, if it does not contradict itself.
+pub(super) fn checked(body: Body) -> Option<Checkpoint> {
     let identity = body.identity;
-    let sane = consumed == bytes.len()
-        && identity.start <= identity.end
+    let sane = identity.start <= identity.end
         && identity.end <= identity.total
         && identity.total <= MAX_LENGTH
         && identity.validator.as_ref().is_none_or(is_header_text)

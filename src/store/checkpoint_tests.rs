@@ -160,7 +160,10 @@ fn h64_no_room_is_made_for_a_text_that_a_short_body_cannot_hold() {
     let text = sample().identity.source;
     let at = announcing.windows(text.len()).position(|window| window == text.as_bytes()).unwrap() - 8;
     announcing[at..at + 8].copy_from_slice(&(16_u64 << 20).to_le_bytes());
-    assert!(matches!(body(&announcing).err(), Some(DecodeError::LimitExceeded)), "refused before it is read");
+    assert!(
+        matches!(body::<Body>(&announcing).err(), Some(DecodeError::LimitExceeded)),
+        "refused before it is read"
+    );
     let mut long = sample();
     long.identity.source = "x".repeat(1 << 20);
     assert!(

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -62,7 +62,11 @@ struct DiskFolder {
 
 impl DiskFolder {
     fn open_file(&self, name: &OsStr, flags: OFlags) -> rustix::io::Result<DiskFile> {
-        let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        self.open_any(name, flags | OFlags::RDWR | OFlags::NOFOLLOW)
+    }
+
+    fn open_any(&self, name: &OsStr, flags: OFlags) -> rustix::io::Result<DiskFile> {
+        let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let fd = sys::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?;
         Ok(DiskFile { file: File::from(fd), durability: self.durability })
     }
@@ -115,6 +119,12 @@ impl Folder for DiskFolder {
         }
         let ours = metadata.is_file() && metadata.nlink() == 1;
         if ours { Ok(Arc::new(file)) } else { Err(io::Error::other("it is not a file of ours")) }
+    }
+
+    fn read(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>> {
+        let file = retry_on_intr(|| self.open_any(name, OFlags::RDONLY))?;
+        let regular = again(|| file.file.metadata())?.is_file();
+        if regular { Ok(Arc::new(file)) } else { Err(io::Error::other("it is not a regular file")) }
     }
 
     fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>> {
@@ -270,6 +280,10 @@ impl Medium for DiskFile {
         Ok(sys::fadvise(&self.file, range.start, len, Advice::DontNeed)?)
     }
 
+    fn mode(&self) -> io::Result<u32> {
+        Ok(again(|| self.file.metadata())?.mode() & 0o777)
+    }
+
     fn set_mode(&self, mode: u32) -> io::Result<()> {
         match retry_on_intr(|| sys::fchmod(&self.file, Mode::from_raw_mode(mode))) {
             // The file is ours, so this is a file system without modes.
@@ -296,6 +310,10 @@ impl Medium for DiskFile {
             Err(std::fs::TryLockError::WouldBlock) => Ok(false),
             Err(std::fs::TryLockError::Error(error)) => Err(error),
         })
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.file.as_fd())
     }
 }
 
@@ -347,6 +365,10 @@ impl Medium for Nowhere {
 
     fn drop_cache(&self, _range: ByteRange) -> io::Result<()> {
         Ok(())
+    }
+
+    fn mode(&self) -> io::Result<u32> {
+        Ok(0)
     }
 
     fn set_mode(&self, _mode: u32) -> io::Result<()> {

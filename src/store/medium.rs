@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -74,6 +75,8 @@ pub(crate) trait Folder: Send + Sync + Debug {
     fn create(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>>;
     /// A file of ours: regular, not a link, one name, our own user's (H77).
     fn open(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>>;
+    /// A regular file, whoever's it is, to be read only; a link to one is followed.
+    fn read(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>>;
     /// `None` where there is no such name. Links are not followed.
     fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>>;
     /// `Unsupported` where the file system cannot do it without replacing.
@@ -112,6 +115,8 @@ pub(crate) trait Medium: Send + Sync + Debug {
     fn sync_data(&self) -> io::Result<()>;
     /// Drops clean cached pages, so that what is read next comes from the disk.
     fn drop_cache(&self, range: ByteRange) -> io::Result<()>;
+    /// Permissions.
+    fn mode(&self) -> io::Result<u32>;
     fn set_mode(&self, mode: u32) -> io::Result<()>;
     /// Gives it this time of its last change.
     fn set_mtime(&self, _time: SystemTime) -> io::Result<()> {
@@ -127,4 +132,8 @@ pub(crate) trait Medium: Send + Sync + Debug {
     }
     /// Takes the lock on this file until it is closed; `false` where another process has it.
     fn try_lock(&self) -> io::Result<bool>;
+    /// What the kernel knows it by, if it does.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }

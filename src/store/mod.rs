@@ -5,7 +5,9 @@
 
 pub(crate) mod checkpoint;
 pub(crate) mod commit;
+mod copy;
 pub(crate) mod disk;
+pub(crate) mod hashes;
 pub(crate) mod medium;
 pub(crate) mod part;
 mod trial;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::copy::copy;
 use super::medium::{Folder, Map, Medium};
 use super::trial::Trial;
 use super::waits::Waits;
@@ -212,6 +213,16 @@ impl PartFile {
         self.medium.read_exact_at(buffer, range.start).map_err(|error| self.failed("read", error))
     }
 
+    /// Copies bytes of a file to where they are there. No window may be open on them.
+    pub(crate) fn copy_from(&self, file: &Self, range: ByteRange) -> Result<()> {
+        copy(file.medium.as_ref(), self.medium.as_ref(), range).map_err(|error| self.failed("write", error))
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn len(&self) -> Result<u64> {
+        self.medium.len().map_err(|error| self.failed("read the part file", error))
+    }
+
     pub(crate) fn set_len(&self, length: u64) -> Result<()> {
         self.medium.set_len(length).map_err(|error| self.failed("truncate", error))
     }
@@ -246,7 +257,7 @@ impl PartFile {
     }
 
     pub(crate) fn expect_length(&self, length: u64) -> Result<()> {
-        match self.medium.len().map_err(|error| self.failed("read the part file", error))? {
+        match self.len()? {
             found if found == length => Ok(()),
             found => Err(meddled(&self.path, &format!("it has {found} bytes, not {length}"))),
         }

@@ -229,6 +229,10 @@ impl Medium for SimulatedFile {
         self.act(Op::DropCache, |content| content.drop_cache(to_usize(range.start)..to_usize(range.end)))
     }
 
+    fn mode(&self) -> io::Result<u32> {
+        Ok(0)
+    }
+
     fn set_mode(&self, _mode: u32) -> io::Result<()> {
         self.act(Op::SetMode, |_| ())
     }

@@ -66,6 +66,10 @@ impl Folder for SimulatedFolder {
         self.act(Op::Open, |listing| listing.find(name)).map(|inode| file::open(&self.disk, inode))
     }
 
+    fn read(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>> {
+        self.open(name)
+    }
+
     fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>> {
         let inode = self.act(Op::Entry, |listing| Ok(listing.live.get(name).copied()))?;
         Ok(inode.map(|inode| self.disk.entry(inode)))
