@@ -1,6 +1,7 @@
 //! What a person sees while downloads run: one, or what all of them come to together.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use haul::Progress;
@@ -24,6 +25,20 @@ pub(crate) struct Board {
     received: u64,
     /// Bytes in all, as they were at times that are not long ago.
     samples: VecDeque<(Instant, u64)>,
+}
+
+/// A board that many write to. Nobody holds it for long.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedBoard(Arc<Mutex<Board>>);
+
+impl SharedBoard {
+    pub(crate) fn new(board: Board) -> Self {
+        Self(Arc::new(Mutex::new(board)))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Board> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Board {

@@ -1,11 +1,10 @@
 //! Tells people and programs about one download.
 
-use std::cell::RefCell;
 use std::time::Instant;
 
 use haul::{Event, Progress, Report};
 
-use super::board::Board;
+use super::board::SharedBoard;
 use super::events::Journal;
 use super::exit::Failure;
 use super::resolve::{Feedback, Verbosity};
@@ -13,9 +12,9 @@ use super::{messages, output};
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Observer<'a> {
+pub(crate) struct Observer {
     /// Of all downloads.
-    board: &'a RefCell<Board>,
+    board: SharedBoard,
     index: usize,
     /// What the download is called: its URL, then its target.
     label: String,
@@ -23,9 +22,9 @@ pub(crate) struct Observer<'a> {
     journal: Option<Journal>,
 }
 
-impl<'a> Observer<'a> {
+impl Observer {
     /// Of the `index`-th download.
-    pub(crate) fn new(board: &'a RefCell<Board>, index: usize, url: String, feedback: Feedback) -> Self {
+    pub(crate) fn new(board: SharedBoard, index: usize, url: String, feedback: Feedback) -> Self {
         let journal = feedback.json.then(|| Journal::new(url.clone()));
         Self { board, index, label: url, verbosity: feedback.verbosity, journal }
     }
@@ -38,27 +37,28 @@ impl<'a> Observer<'a> {
         if lines.is_empty() && self.journal.is_none() {
             return;
         }
-        self.board.borrow().aside(|| {
+        self.board.lock().aside(|| {
             lines.iter().for_each(|line| output::stderr(line));
             self.journal.iter_mut().for_each(|journal| journal.event(event));
         });
     }
 
     pub(crate) fn progress(&mut self, progress: &Progress, now: Instant) {
-        self.board.borrow_mut().update(self.index, &self.label, progress, now);
+        let mut board = self.board.lock();
+        board.update(self.index, &self.label, progress, now);
         if let Some(journal) = &mut self.journal {
-            self.board.borrow().aside(|| journal.progress(progress, now));
+            board.aside(|| journal.progress(progress, now));
         }
     }
 
     pub(crate) fn ended(mut self, ended: &Result<Report, Failure>) {
-        let board = self.board;
-        let received = ended.as_ref().map_or(0, |report| report.received);
-        board.borrow_mut().end(self.index, received);
-        if !board.borrow().is_of_many() {
-            board.borrow().close();
+        let shared = self.board.clone();
+        let mut board = shared.lock();
+        board.end(self.index, ended.as_ref().map_or(0, |report| report.received));
+        if !board.is_of_many() {
+            board.close();
         }
-        board.borrow().aside(|| match ended {
+        board.aside(|| match ended {
             Ok(report) => self.done(report),
             Err(failure) => self.failed(failure),
         });

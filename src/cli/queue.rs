@@ -4,6 +4,7 @@
 //! A list that is a file is read through before anything is fetched, so that a line that is wrong is known then; one
 //! that comes through a pipe cannot be read twice, and a line that is wrong there is a download that failed.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -21,8 +22,8 @@ use super::output;
 use super::resolve::Template;
 use super::shard::Shard;
 
-/// So many entries are read ahead.
-const AHEAD: usize = 64;
+/// So many downloads are handed over together: it wakes another thread.
+const BATCH: usize = 64;
 
 /// Where a list comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,23 +200,39 @@ impl List {
         self.shard.is_none_or(|shard| shard.has(&entry.url.0))
     }
 
-    fn items(self) -> Result<impl Iterator<Item = Item>, Failure> {
-        let mut lines = self.source.open()?;
-        Ok(iter::from_fn(move || {
-            let (place, entry) = loop {
-                let (place, entry) = lines.next_entry()?;
-                if self.entries.is_none() && !self.quiet {
-                    lines.warn();
-                }
-                // A line that is wrong belongs to nobody else.
-                if entry.as_ref().map_or(true, |entry| self.is_ours(entry)) {
-                    break (place, entry);
-                }
-            };
-            let download =
-                entry.and_then(|entry| self.template.entry(&entry).map_err(|failure| failure.at(&place)));
-            Some(Item { place: Some(place), download })
-        }))
+    fn items(self) -> Result<Items, Failure> {
+        Ok(Items { lines: self.source.open()?, list: self })
+    }
+}
+
+/// The entries of a list as downloads.
+struct Items {
+    lines: Lines,
+    list: List,
+}
+
+impl Items {
+    /// The next ones: a batch of a file, but one of a pipe, which may make wait for more.
+    fn batch(&mut self) -> Option<VecDeque<Item>> {
+        let most = if self.list.entries.is_some() { BATCH } else { 1 };
+        let batch: VecDeque<_> = iter::from_fn(|| self.next_item()).take(most).collect();
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    fn next_item(&mut self) -> Option<Item> {
+        let (place, entry) = loop {
+            let (place, entry) = self.lines.next_entry()?;
+            if self.list.entries.is_none() && !self.list.quiet {
+                self.lines.warn();
+            }
+            // A line that is wrong belongs to nobody else.
+            if entry.as_ref().map_or(true, |entry| self.list.is_ours(entry)) {
+                break (place, entry);
+            }
+        };
+        let template = &self.list.template;
+        let download = entry.and_then(|entry| template.entry(&entry).map_err(|failure| failure.at(&place)));
+        Some(Item { place: Some(place), download })
     }
 }
 
@@ -235,40 +252,48 @@ impl Queue {
 
     /// Reads it as it is emptied, in a thread of its own: who writes the list may take their time.
     pub(crate) fn start(self) -> Result<Feed, Failure> {
-        let given = self.downloads.into_iter().map(|download| Item { place: None, download: Ok(download) });
+        let given = |download| Item { place: None, download: Ok(download) };
+        let given = self.downloads.into_iter().map(given).collect();
         let listed = self.list.map(List::items).transpose()?;
-        let (sender, items) = mpsc::channel(AHEAD);
-        let read = move || {
-            for item in given.chain(listed.into_iter().flatten()) {
-                // Nobody wants more.
-                if sender.blocking_send(item).is_err() {
-                    return;
-                }
-            }
-        };
+        let (sender, batches) = mpsc::channel(1);
+        let read = move || hand_over(given, listed, &sender);
         let reader = thread::Builder::new().name("list".to_owned()).spawn(read);
         let reader = reader.map_err(|error| Failure::io("haul", "start a thread", &error))?;
-        Ok(Feed { items, reader: Some(reader) })
+        Ok(Feed { batches, items: VecDeque::new(), reader: Some(reader) })
+    }
+}
+
+/// Until nobody wants more.
+fn hand_over(given: VecDeque<Item>, mut listed: Option<Items>, sender: &mpsc::Sender<VecDeque<Item>>) {
+    let batches = iter::from_fn(|| listed.as_mut()?.batch());
+    for batch in iter::once(given).chain(batches) {
+        if sender.blocking_send(batch).is_err() {
+            return;
+        }
     }
 }
 
 /// The downloads, one after the other.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    items: mpsc::Receiver<Item>,
+    batches: mpsc::Receiver<VecDeque<Item>>,
+    items: VecDeque<Item>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Feed {
     /// `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<Item> {
-        let next = self.items.recv().await;
-        if next.is_none()
-            && let Some(Err(panic)) = self.reader.take().map(JoinHandle::join)
-        {
-            std::panic::resume_unwind(panic);
+        while self.items.is_empty() {
+            let Some(batch) = self.batches.recv().await else {
+                if let Some(Err(panic)) = self.reader.take().map(JoinHandle::join) {
+                    std::panic::resume_unwind(panic);
+                }
+                return None;
+            };
+            self.items = batch;
         }
-        next
+        self.items.pop_front()
     }
 }
 

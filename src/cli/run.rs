@@ -1,6 +1,5 @@
 //! The download command: each download in its turn, driven by its events, the clock and signals.
 
-use std::cell::RefCell;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 use std::{io, thread};
@@ -11,7 +10,7 @@ use haul::{Download, ErrorKind, Remains, Report};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{MissedTickBehavior, Sleep, interval_at, sleep};
 
-use super::board::Board;
+use super::board::{Board, SharedBoard};
 use super::events;
 use super::exit::{ExitCode, Failure};
 use super::observer::Observer;
@@ -35,9 +34,12 @@ pub(crate) fn download(config: Config) -> Result<ExitCode, Failure> {
         let signals = Signals::listen().map_err(|error| Failure::io("haul", "listen for signals", &error))?;
         let Config { queue, at_once, feedback, skips } = config;
         let (count, feed) = (queue.len(), queue.start()?);
-        let board = RefCell::new(Board::new(feedback.progress, count));
-        let (tally, started) = run_all(feed, at_once, &board, feedback, signals.clone()).await;
-        board.borrow().close();
+        let board = SharedBoard::new(Board::new(feedback.progress, count));
+        // A task like the downloads: who wakes it is where it runs.
+        let all = tokio::spawn(run_all(feed, at_once, board.clone(), feedback, signals.clone()));
+        let (tally, started) =
+            all.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        board.lock().close();
         if count != Some(1) {
             sum_up(&tally, began.elapsed(), feedback, skips);
         }
@@ -51,7 +53,7 @@ pub(crate) fn download(config: Config) -> Result<ExitCode, Failure> {
 async fn run_all(
     mut feed: Feed,
     at_once: usize,
-    board: &RefCell<Board>,
+    board: SharedBoard,
     feedback: Feedback,
     mut signals: Signals,
 ) -> (Tally, usize) {
@@ -64,7 +66,7 @@ async fn run_all(
             _ = signals.first(), if more => more = false,
             item = feed.next(), if more && running.len() < at_once => match item {
                 Some(item) => {
-                    running.push(run(begun, item, board, feedback, signals.clone()));
+                    running.push(run(begun, item, board.clone(), feedback, signals.clone()));
                     begun += 1;
                 }
                 None => more = false,
@@ -109,7 +111,7 @@ fn runtime() -> Result<Runtime, Failure> {
 async fn run(
     index: usize,
     item: Item,
-    board: &RefCell<Board>,
+    board: SharedBoard,
     feedback: Feedback,
     mut signals: Signals,
 ) -> (usize, Result<Report, Failure>) {
@@ -128,7 +130,7 @@ async fn run(
 
 async fn drive(
     download: Download,
-    observer: &mut Observer<'_>,
+    observer: &mut Observer,
     signals: &mut Signals,
 ) -> Result<Report, Failure> {
     let mut handle = download.start();

@@ -79,7 +79,7 @@ impl Events {
         Self(receiver)
     }
 
-    /// The next event; `None` when the download has ended. Who falls more than 1,024 events behind misses the
+    /// The next event; `None` when the download has ended. Who falls more than 256 events behind misses the
     /// oldest.
     ///
     /// ```no_run

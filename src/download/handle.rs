@@ -18,7 +18,7 @@ use super::session;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many events are kept for a reader who is slow.
-const EVENTS: usize = 1024;
+const EVENTS: usize = 256;
 
 /// A running download: await it for its [`Report`], watch it, steer it. Dropping it cancels the download and
 /// keeps what is there.
