@@ -99,7 +99,15 @@ fn h67_a_signal_while_probing_or_waiting_leaves_nothing() {
 fn h67_a_signal_ends_the_whole_list() {
     let server = Server::start([("/f", slow()), ("/g", Resource::new(OBJECT))]);
     let env = TestEnv::new(&[OBJECT]);
-    let running = env.spawn(&["-s", "64K", "--json", &server.url("/f"), &server.url("/g")]);
+    let running = env.spawn(&[
+        "-s",
+        "64K",
+        "--json",
+        "--parallel-downloads",
+        "1",
+        &server.url("/f"),
+        &server.url("/g"),
+    ]);
     running.wait_for_bytes(SEGMENT);
     running.signal(Signal::TERM);
     running.wait().expect(143);

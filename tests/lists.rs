@@ -204,6 +204,39 @@ fn shards_have_the_whole_list_between_them_each_in_its_order() {
 }
 
 #[test]
+fn what_comes_at_once_takes_one_request_and_a_list_of_it_no_more_at_once_than_was_said() {
+    let latency = std::time::Duration::from_millis(100);
+    for (how, most) in
+        [(["--per-host", "4"], 4..=4), (["--parallel-downloads", "3"], 3..=3), (["-j", "8"], 5..=64)]
+    {
+        let env = env();
+        let paths: Vec<_> = (0..48).map(|n| format!("/{n}")).collect();
+        let slow = |(path, n): (&'static str, u64)| (path, Resource::new(object(n)).latency(latency));
+        let paths: Vec<&'static str> = paths.into_iter().map(|path| &*path.leak()).collect();
+        let server = Server::start(paths.into_iter().zip(0..).map(slow));
+        env.write("list", lines(&server, 0..48).as_bytes());
+        env.ask(&[&["-i", "list"], &how[..]].concat()).expect(0).says("48 done");
+        assert_eq!(server.requests(), 48);
+        assert!(most.contains(&server.peak_concurrent()), "{how:?}: {}", server.peak_concurrent());
+        (0..48).for_each(|n| env.assert_whole(&n.to_string(), &object(n)));
+    }
+}
+
+#[test]
+fn what_would_come_at_once_and_is_killed_is_fetched_again() {
+    let content = Content::new(7, 200 * KIB);
+    let server =
+        Server::start([("/f", Resource::new(content).fault(When::Nth(0), Fault::StallAfter(100 * KIB)))]);
+    let env = TestEnv::new(&[content]);
+    let running = env.spawn(&[&server.url("/f")]);
+    assert!(server.wait_for_body_bytes(100 * KIB, PATIENCE));
+    running.kill9();
+    env.run(&[&server.url("/f")]).expect(0);
+    env.assert_whole("f", &content);
+    assert_eq!(env.names(), ["f"]);
+}
+
+#[test]
 fn a_line_that_is_wrong_is_found_by_every_shard() {
     let env = env();
     env.write("list", b"http://h/0\nhttp://h/1\nnonsense\n");

@@ -20,6 +20,15 @@ enum State {
     Crc(CrcDigest),
 }
 
+impl Checksum {
+    /// Of bytes that are there, piece by piece.
+    pub(crate) fn of(algorithm: Algorithm, pieces: &[impl AsRef<[u8]>]) -> Self {
+        let mut hasher = Hasher::new(algorithm);
+        pieces.iter().for_each(|piece| hasher.update(piece.as_ref()));
+        hasher.finish()
+    }
+}
+
 impl Hasher {
     pub(crate) fn new(algorithm: Algorithm) -> Self {
         let state = match algorithm {
@@ -60,9 +69,7 @@ mod tests {
     use super::*;
 
     fn of(algorithm: Algorithm, pieces: &[&[u8]]) -> String {
-        let mut hasher = Hasher::new(algorithm);
-        pieces.iter().for_each(|piece| hasher.update(piece));
-        hasher.finish().to_string()
+        Checksum::of(algorithm, pieces).to_string()
     }
 
     #[test]

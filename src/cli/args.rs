@@ -117,9 +117,12 @@ pub(crate) struct ManyArgs {
     /// JSON lines with url, out, dir, checksum, headers; # before a comment
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input_file: Option<PathBuf>,
-    /// Downloads at once
-    #[arg(long, value_name = "N", default_value = "1", value_parser = values::parallel_downloads)]
-    pub(crate) parallel_downloads: usize,
+    /// Downloads at once, 1 to 256; auto: as many as pay, small ones more than large ones
+    #[arg(long, value_name = "N|auto", default_value = "auto", value_parser = values::parallel_downloads)]
+    pub(crate) parallel_downloads: Jobs,
+    /// Requests to one host at once, 1 to 256, over all downloads [default: 64 for several, by --jobs for one]
+    #[arg(long, value_name = "N", value_parser = values::per_host)]
+    pub(crate) per_host: Option<usize>,
     /// Only part K of N of the list, K from 0, by a hash of each URL that stays the same: so N machines share it
     #[arg(long, value_name = "K/N", value_parser = Shard::parse, requires = "input_file")]
     pub(crate) shard: Option<Shard>,

@@ -11,11 +11,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use haul::{Download, DownloadBuilder, Family, Network, Pool};
 
-use super::args::{NetworkArgs, RequestArgs, Secret};
+use super::args::{ManyArgs, NetworkArgs, RequestArgs, Secret};
 use super::exit::Failure;
 use super::headers::{BadLine, header, header_lines};
 use super::output;
-use super::values::Resolved;
+use super::values::{Jobs, Resolved};
 
 /// The word that reads headers from stdin.
 pub(crate) const STDIN_HEADERS: &str = "@-";
@@ -30,6 +30,17 @@ pub(crate) struct Requests {
 impl Requests {
     pub(crate) fn resolve(arguments: &RequestArgs) -> Result<Self, Failure> {
         Ok(Self { headers: all_headers(arguments)?, pool: Pool::over(network(&arguments.network)?) })
+    }
+
+    /// With no more of them at once.
+    pub(crate) fn limited(mut self, many: &ManyArgs) -> Self {
+        if let Some(requests) = many.per_host {
+            self.pool = self.pool.requests_per_host(requests);
+        }
+        if let Jobs::Fixed(downloads) = many.parallel_downloads {
+            self.pool = self.pool.downloads_per_host(downloads);
+        }
+        self
     }
 
     /// A request for that URL, not yet checked.

@@ -11,8 +11,8 @@ use clap::CommandFactory;
 use haul::{Download, DownloadBuilder, Durability, Existing, OnChange};
 
 use super::args::{
-    self, CheckArgs, Cli, DownloadArgs, FeedbackArgs, ProgressChoice, RefreshArgs, RepairArgs, Secret,
-    TargetArgs,
+    self, CheckArgs, Cli, DownloadArgs, FeedbackArgs, ManyArgs, ProgressChoice, RefreshArgs, RepairArgs,
+    Secret, TargetArgs,
 };
 use super::exit::Failure;
 use super::list::Entry;
@@ -85,9 +85,9 @@ impl Surroundings {
 pub(crate) fn resolve(arguments: DownloadArgs, surroundings: Surroundings) -> Result<Config, Failure> {
     refuse_contradictions(&arguments)?;
     let feedback = resolve_feedback(&arguments.feedback, surroundings);
-    let (at_once, skips) = (arguments.many.parallel_downloads, arguments.target.skip_existing);
+    let (at_once, skips) = (at_once(&arguments.many), arguments.target.skip_existing);
     let source = arguments.many.input_file.as_deref().map(Source::named);
-    let requests = Requests::resolve(&arguments.request)?;
+    let requests = Requests::resolve(&arguments.request)?.limited(&arguments.many);
     let template = Template { arguments, requests };
     let downloads =
         template.arguments.urls.iter().map(|url| template.download(url)).collect::<Result<_, Failure>>()?;
@@ -124,6 +124,17 @@ fn refuse_contradictions(arguments: &DownloadArgs) -> Result<(), Failure> {
         () => return Ok(()),
     };
     Err(Failure::usage(refusal))
+}
+
+/// So many downloads are begun where nobody said how many: the pool decides which of them run, and those that have been
+/// fetched and wait for the disk are in nobody's way.
+const BEGUN: usize = 128;
+
+fn at_once(many: &ManyArgs) -> usize {
+    match many.parallel_downloads {
+        Jobs::Auto => BEGUN,
+        Jobs::Fixed(downloads) => downloads,
+    }
 }
 
 /// What is said once for all downloads.

@@ -113,7 +113,15 @@ pub(crate) fn resolved(text: &str) -> Result<Resolved, String> {
 }
 
 /// How many downloads run at once.
-pub(crate) fn parallel_downloads(text: &str) -> Result<usize, String> {
+pub(crate) fn parallel_downloads(text: &str) -> Result<Jobs, String> {
+    match jobs(text)? {
+        Jobs::Fixed(number) if !(1..=256).contains(&number) => jobs(""),
+        jobs => Ok(jobs),
+    }
+}
+
+/// How many requests to one host run at once.
+pub(crate) fn per_host(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=256).contains(number));
     number.ok_or_else(|| "give a number from 1 to 256".into())
 }
@@ -263,8 +271,13 @@ mod tests {
         assert!(
             ["h:443", "h:x:::1", ":443:::1", "h:443:h2", "h:443:"].iter().all(|text| resolved(text).is_err())
         );
-        assert_eq!(parallel_downloads("256"), Ok(256));
+        assert_eq!(
+            (parallel_downloads("auto"), parallel_downloads("9")),
+            (Ok(Jobs::Auto), Ok(Jobs::Fixed(9)))
+        );
         assert!(["0", "257", "-1", "x"].into_iter().all(|text| parallel_downloads(text).is_err()));
+        assert_eq!(per_host("256"), Ok(256));
+        assert!(["0", "257", "-1", "x"].into_iter().all(|text| per_host(text).is_err()));
         assert!(output("-".into()).unwrap_err().contains("not there yet"));
         assert_eq!(output("./-".into()), Ok("./-".into()));
     }

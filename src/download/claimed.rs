@@ -43,6 +43,11 @@ impl Claimed {
         Ok(claimed)
     }
 
+    /// Whether there is a checkpoint file, which is locked then.
+    pub(crate) fn is_held(&self) -> bool {
+        self.medium.is_some()
+    }
+
     /// The length of the part file that an earlier run left; `None` where there is none that is ours.
     pub(crate) fn part_length(&self) -> Option<u64> {
         self.target.folder().open(&self.target.part_name()).ok()?.len().ok()

@@ -21,22 +21,24 @@ impl Session {
         }
         let guess = Target::proposed(&self.request, None)?;
         match guess.entry(&guess.checkpoint_name())? {
-            Some(_) => self.claim(guess, None).await,
+            Some(_) => return self.claim(guess, None).await,
             // A file that is there may be all that is wanted.
             None if self.request.existing == Existing::IfNewer && guess.entry(guess.name())?.is_some() => {
-                self.claim(guess, None).await
+                return self.claim(guess, None).await;
             }
-            None if self.request.existing == Existing::Skip => Ok(None),
-            None if self.request.existing == Existing::Refuse && guess.entry(guess.name())?.is_some() => {
-                Ok(None)
-            }
-            None => guess.check_writable().map(|()| None),
+            None if self.request.existing == Existing::Skip => {}
+            None if self.request.existing == Existing::Refuse && guess.entry(guess.name())?.is_some() => {}
+            None => guess.check_writable()?,
         }
+        self.guess = Some(guess);
+        Ok(None)
     }
 
     /// Takes the lock on the name that the server proposes, unless we have it.
     pub(super) async fn claim_proposed(&mut self, probe: &Probe) -> Result<Option<Report>> {
-        let target = Target::proposed(&self.request, probe.file_name.as_deref())?;
+        let guess = self.guess.take().filter(|_| probe.file_name.is_none());
+        let proposed = || Target::proposed(&self.request, probe.file_name.as_deref());
+        let target = guess.map_or_else(proposed, Ok)?;
         let ours = self.claimed.as_ref().is_some_and(|claimed| claimed.target.path() == target.path());
         // A name that changes in mid-run does not change ours.
         if ours || self.files.is_some() { Ok(None) } else { self.claim(target, Some(&probe.object)).await }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::admission::Admission;
 use super::blocking::blocking;
 use super::committer::{Committer, LastCommit, Trouble};
 use super::control::Control;
@@ -56,6 +57,8 @@ pub(crate) struct Job<'a> {
     pub(crate) control: &'a Control,
     pub(crate) traffic: &'a Arc<Traffic>,
     pub(crate) fetcher: Fetcher,
+    /// Its place at the host.
+    pub(crate) admission: Option<&'a Admission>,
     /// Says how many jobs pay; `None` where the user said how many there are.
     pub(crate) tuner: Option<Tuner>,
     /// The probe's answer, for the first missing segments.
@@ -287,6 +290,7 @@ impl<'a> Coordinator<'a> {
             Verdict::Throttle(asked) => {
                 let wait = wait_after(asked)?;
                 self.throttle.back_off(wait, self.crew.running(&self.scheduler), Instant::now());
+                self.job.admission.iter().for_each(|admission| admission.refused(wait));
                 wait
             }
             Verdict::Probe => return Ok(Some(Turn::Look(fault))),
@@ -307,7 +311,7 @@ impl<'a> Coordinator<'a> {
         let wait = wait.max(self.throttle.pause_left(Instant::now()));
         self.job.reporter.retry(Some(segment), fault.to_string(), wait);
         // With more at work than the limit allows this one lets go: its reply is dropped.
-        if self.scheduler.leased() <= self.throttle.limit() {
+        if self.scheduler.leased() <= self.limit() {
             // Only a worker that panicked does not listen, and `on_panic` hears of that.
             let _ = reply.send(wait);
         }
@@ -347,17 +351,24 @@ impl<'a> Coordinator<'a> {
         if !self.throttle.pause_left(Instant::now()).is_zero() {
             return;
         }
-        while self.scheduler.leased() < self.throttle.limit() {
-            let Some((worker, reply)) = self.idle.pop() else { return };
+        while self.scheduler.leased() < self.limit() {
+            let Some((worker, reply)) = self.idle.pop() else { break };
             let body = self.job.first.take();
             if !self.lease(worker, body.is_some()) {
                 self.idle.push((worker, reply));
-                return;
+                break;
             }
             self.crew.begin(worker);
             // Only a worker that panicked does not listen, and `on_panic` hears of that.
             let _ = reply.send(Span { body });
         }
+        let requests = self.scheduler.leased();
+        self.job.admission.iter().for_each(|admission| admission.note_requests(requests));
+    }
+
+    /// Requests at once, at the moment: as many as pay, and as other downloads leave.
+    fn limit(&self) -> usize {
+        self.throttle.limit().min(self.job.admission.map_or(usize::MAX, Admission::share))
     }
 
     /// Leases missing segments to the worker, or what another would be long at; the probe's answer goes to the
@@ -369,7 +380,7 @@ impl<'a> Coordinator<'a> {
         }
         let (first_byte, size) = (self.first_byte(), segments.size());
         // Where their number is looked for it may double soon.
-        let jobs = self.job.request.jobs.min(2 * self.throttle.limit());
+        let jobs = self.job.request.jobs.min(2 * self.limit());
         let idle = |worker| self.idle.iter().any(|(id, _)| *id == worker);
         let pace = self.crew.pace(worker, idle, jobs, first_byte, size);
         let leased = if self.files.proving.follows() {
@@ -393,7 +404,11 @@ impl<'a> Coordinator<'a> {
     /// Keeps in mind what the host took. Whether that can be written is of no matter.
     async fn remember(&self) {
         let request = self.job.request;
-        if let (Some(hosts), Some(learned)) = (request.hosts.clone(), self.throttle.learned()) {
+        // What one takes beside others says nothing of what it takes.
+        let alone = self.job.admission.is_none_or(Admission::is_alone);
+        if let (Some(hosts), Some(learned)) =
+            (request.hosts.clone().filter(|_| alone), self.throttle.learned())
+        {
             let host = request.url.origin().to_string();
             let _ = blocking(move || hosts.learn(&host, learned)).await;
         }
@@ -403,7 +418,7 @@ impl<'a> Coordinator<'a> {
     fn redial(&mut self, received: u64, now: Instant) {
         let lines = self.crew.lines(&self.scheduler, self.files.ledger.segments().size(), now);
         // Those who may not work, since fewer do as well, have not come to the end.
-        let room = self.throttle.limit().saturating_sub(lines.len());
+        let room = self.limit().saturating_sub(lines.len());
         let called_off = self.redialer.judge(Look {
             now: now - self.began,
             received,

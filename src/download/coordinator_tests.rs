@@ -248,7 +248,16 @@ fn job<'a>(
         send_pin: true,
     };
     let fetcher = Fetcher::new(client.clone(), pinned);
-    Job { request, reporter, control, traffic: client.traffic(), fetcher, tuner: None, first: None }
+    Job {
+        request,
+        reporter,
+        control,
+        traffic: client.traffic(),
+        fetcher,
+        admission: None,
+        tuner: None,
+        first: None,
+    }
 }
 
 /// Panics when this byte is touched, as often as is left.

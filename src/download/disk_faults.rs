@@ -6,7 +6,7 @@
 use rustix::io::Errno;
 
 use super::request::Existing;
-use super::simulation::{OBJECT, RATE, Replay, World, number};
+use super::simulation::{OBJECT, RATE, Replay, World, at_once, number};
 use crate::error::{ErrorKind, Result};
 use crate::store::simulated::{DiskFault, Op, SimulatedDisk};
 use crate::support::Resource;
@@ -114,6 +114,12 @@ fn h50_everything_fails_once_during_a_resume() {
 fn h50_everything_fails_once_while_an_old_file_is_replaced() {
     let world = fresh().with_old(b"old").options(|builder| builder.existing(Existing::Replace));
     fail_everywhere(&world, &[Op::Rename, Op::Remove, Op::SyncFolder, Op::Entry, Op::Sync]);
+}
+
+#[test]
+fn h50_everything_fails_once_while_an_object_comes_at_once() {
+    let world = World::new(Resource::new(OBJECT)).options(|builder| builder.tuning(at_once()));
+    fail_everywhere(&world, &[Op::CreateUnnamed, Op::Write, Op::Sync, Op::GiveName, Op::SyncFolder]);
 }
 
 #[test]

@@ -77,6 +77,7 @@ pub(super) async fn inspect(request: &Request) -> Result<Offer> {
         url: &url,
         request,
         reporter: &reporter,
+        admission: None,
         again: false,
         condition: HeaderMap::new(),
     };

@@ -94,7 +94,15 @@ pub(crate) async fn read(source: &ListSource, request: Option<&Request>) -> Resu
             client.set_up(&url).await?;
             let reporter = Reporter::silent();
             let (reporter, condition) = (&reporter, HeaderMap::new());
-            let looker = Looker { client: &client, url: &url, request, reporter, condition, again: false };
+            let looker = Looker {
+                client: &client,
+                url: &url,
+                request,
+                reporter,
+                admission: None,
+                condition,
+                again: false,
+            };
             fetch(&looker).await?
         }
         (ListSource::Url(url), None) => {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
+use super::admission::Admission;
 use super::reporter::Reporter;
 use super::request::Request;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,6 +22,8 @@ pub(crate) struct Looker<'a> {
     pub(crate) url: &'a SafeUrl,
     pub(crate) request: &'a Request,
     pub(crate) reporter: &'a Reporter,
+    /// Its place at the host.
+    pub(crate) admission: Option<&'a Admission>,
     /// The object was there before: a refusal is given some more tries.
     pub(crate) again: bool,
     /// Only something newer is wanted.
@@ -85,8 +88,15 @@ impl Looker<'_> {
     {
         let mut failures = 0;
         loop {
+            let asked = Instant::now();
             let fault = match ask().await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    let connecting = self.client.connecting();
+                    let waited = asked.elapsed().saturating_sub(connecting.unwrap_or_default());
+                    let warm = connecting.is_none();
+                    self.admission.iter().for_each(|admission| admission.served(waited, warm));
+                    return Ok(answer);
+                }
                 Err(fault) => fault,
             };
             if let Err(refusal) = self.pause_after(&fault, failures).await {
@@ -170,7 +180,14 @@ impl Looker<'_> {
             return Err(self.error(ErrorKind::Network, fault.to_string()).hint("try again later"));
         }
         self.reporter.retry(None, fault.to_string(), wait);
+        // A host that takes others and not this one wants fewer at once (H47).
+        let left_out = |admission: &&Admission| failures > 0 && admission.is_left_out();
+        let turned_away = self.admission.filter(|admission| fault.is_throttle() || left_out(admission));
+        turned_away.iter().for_each(|admission| admission.refused(wait));
         sleep(wait).await;
+        if let Some(admission) = turned_away {
+            admission.queue_again().await;
+        }
         Ok(())
     }
 

@@ -3,6 +3,9 @@
 //! [`request`] says what is wanted, [`handle`] is the caller's end, [`session`] goes from probe to finish,
 //! [`coordinator`] owns the state of a ranged transfer, [`worker`]s fetch, [`committer`] keeps the checkpoint.
 
+mod admission;
+mod arrive;
+mod at_once;
 mod audit;
 mod blocking;
 mod builder;
@@ -14,11 +17,13 @@ mod coordinator;
 mod crew;
 mod crumbs;
 mod curve;
+mod desk;
 mod event;
 mod failures;
 mod files;
 mod finish;
 mod follow;
+mod gate;
 mod gauge;
 mod handle;
 mod hashes_file;

@@ -27,6 +27,21 @@ pub(super) fn proposed(url: &SafeUrl, file_name: Option<&str>) -> String {
 /// A server's proposal, made harmless: one visible component that is no option, no hidden file and no device.
 pub(crate) fn safe(proposal: &str) -> Option<String> {
     let last = proposal.rsplit(['/', '\\']).next().unwrap_or_default();
+    if is_plain(last) { Some(last.to_owned()) } else { sanitised(last) }
+}
+
+/// Most are like this, and making nothing of it takes its time: lists have thousands of names.
+fn is_plain(name: &str) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
+    let ends = |part: &[u8]| [part.first(), part.last()].into_iter().flatten().all(u8::is_ascii_alphanumeric);
+    let mut parts = name.as_bytes().split(|byte| *byte == b'.');
+    // What has three or four letters may be a device.
+    parts.clone().next().is_some_and(|stem| !(3..=4).contains(&stem.len()))
+        && parts.all(|part| !part.is_empty() && part.iter().all(plain) && ends(part))
+        && name.len() <= LONGEST
+}
+
+fn sanitised(last: &str) -> Option<String> {
     // The sanitiser knows most of the characters that nobody sees, but not all.
     let seen: String = last.chars().map(|c| if is_hidden(c) { '_' } else { c }).collect();
     let composed = ComposingNormalizer::new_nfc().normalize(&seen);
@@ -34,14 +49,14 @@ pub(crate) fn safe(proposal: &str) -> Option<String> {
         sanitise_file_name::Options { length_limit: LONGEST, ..sanitise_file_name::Options::DEFAULT };
     // Sanitising may bare another dot, and what is bared may be a device's name: until nothing changes.
     let sanitise = |name: &str| sanitise_file_name::sanitise_with_options(name, &options);
-    let sanitised = |name: &String| {
+    let once_more = |name: &String| {
         let name = sanitise(trimmed(name));
         // A device is one whatever follows its first dot: `nul.tar.gz` is `nul`.
         let stem = name.split_once('.').filter(|(stem, _)| !stem.is_empty());
         Some(stem.map_or(name.clone(), |(stem, rest)| format!("{}.{rest}", sanitise(stem))))
     };
     let mut before = composed.into_owned();
-    let mut tried = std::iter::successors(sanitised(&before), sanitised).take(7);
+    let mut tried = std::iter::successors(once_more(&before), once_more).take(7);
     let safe = tried.find(|name| mem::replace(&mut before, name.clone()) == *name);
     // What is left of nothing is a placeholder of the sanitiser's.
     safe.filter(|name| trimmed(name) == name && name.chars().any(char::is_alphanumeric))
@@ -85,6 +100,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn h60_a_plain_name_stays_as_it_is(name in "[A-Za-z0-9]([A-Za-z0-9._-]{0,12}[A-Za-z0-9])?") {
+            if is_plain(&name) {
+                prop_assert_eq!(sanitised(&name), Some(name));
+            }
+        }
+
         #[test]
         fn h60_whatever_is_proposed_a_name_is_one_visible_component(proposal in any::<String>()) {
             if let Some(name) = safe(&proposal) {

@@ -6,7 +6,7 @@
 use fastrand::Rng;
 
 use super::request::Existing;
-use super::simulation::{LATER, OBJECT, RATE, Replay, World, number};
+use super::simulation::{LATER, OBJECT, RATE, Replay, World, at_once, number};
 use crate::Outcome;
 use crate::store::simulated::{DiskFault, Image, Op, SimulatedDisk};
 use crate::support::{Content, Resource, When};
@@ -114,6 +114,12 @@ fn h51_power_cuts_while_a_changed_object_is_started_over_on() {
 #[test]
 fn h51_power_cuts_during_a_resume_whose_claims_are_false() {
     let world = World::new(Resource::new(OBJECT).rate(RATE)).half_done(3).spoil(2);
+    cut_everywhere(&world, nothing);
+}
+
+#[test]
+fn h51_power_cuts_while_an_object_comes_at_once() {
+    let world = World::new(Resource::new(OBJECT)).options(|builder| builder.tuning(at_once()));
     cut_everywhere(&world, nothing);
 }
 

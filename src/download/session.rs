@@ -1,10 +1,11 @@
 //! One download from its request to its end: look, take a turn, and again until the object is whole.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::admission::Admission;
 use super::blocking::blocking;
 use super::claimed::Claimed;
 use super::control::{Command, Control};
@@ -19,11 +20,12 @@ use super::repair::Salvage;
 use super::report::{Mode, Outcome, Report};
 use super::reporter::Reporter;
 use super::request::{OnChange, Output, Remains, Request};
+use super::target::Target;
 use crate::checksum::{ChecksumList, Proof};
 use crate::edition::Kept;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Client;
-use crate::http::probe::Answer;
+use crate::http::probe::{Answer, Probe};
 use crate::http::retry::Fault;
 use crate::object::{Object, Validator};
 use crate::plan::{Mismatch, StreamReason};
@@ -34,9 +36,6 @@ use crate::store::part::Writing;
 use crate::tuner::Learned;
 use crate::url::SafeUrl;
 
-/// So many connections are made to a host of which nothing is known, before it has said what there is: as many as it is
-/// used to from a browser, and a bit more.
-const TO_A_STRANGER: usize = 8;
 /// The most versions of an object that one run runs after.
 const MOST_RESTARTS: u32 = 3;
 
@@ -47,6 +46,10 @@ pub(super) struct Session {
     pub(super) client: Client,
     /// The URL that was given, without its user and password: those are the client's.
     pub(super) url: SafeUrl,
+    /// Its place at the host.
+    pub(super) admission: Option<Arc<Admission>>,
+    /// What the target will be if the server proposes no name.
+    pub(super) guess: Option<Target>,
     pub(super) claimed: Option<Claimed>,
     /// The file that is there, where it is to be kept up to date.
     pub(super) kept: Option<Kept>,
@@ -86,6 +89,8 @@ pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Repor
         reporter,
         client,
         url,
+        admission: None,
+        guess: None,
         claimed: None,
         kept: None,
         files: None,
@@ -115,14 +120,9 @@ impl Session {
         {
             return Ok(report);
         }
+        let _connecting = self.arrive().await?;
         if let Some(url) = self.request.head_url.clone() {
             self.look_at_head(&url).await?;
-        }
-        // While the first answer is awaited, the others' connections are made.
-        let mut spares = JoinSet::new();
-        let count = self.recall().await.saturating_sub(1);
-        if count > 0 {
-            spares.spawn(self.client.clone().prepare(self.url.clone(), count));
         }
         loop {
             let asked = self.first_missing();
@@ -138,39 +138,37 @@ impl Session {
             if let Some(report) = self.not_modified(&probe)? {
                 return Ok(report);
             }
-            let why = match self.turn(probe).await? {
-                Turn::Whole => None,
-                Turn::Stream(why) => Some(why),
-                Turn::Look(fault) => match self.judge_look(&fault).await? {
-                    Some(why) => Some(why),
-                    None => continue,
-                },
-                Turn::Rewrite(error) => {
-                    self.judge_rewrite(error)?;
-                    continue;
-                }
+            let Some(probe) = self.make_way(probe).await? else { continue };
+            let probe = match self.take_at_once(probe).await? {
+                ControlFlow::Break(report) => return Ok(report),
+                ControlFlow::Continue(probe) => probe,
             };
-            if let Some(why) = why {
-                let probe = self.unless_cancelled(self.looker().whole()).await?;
-                self.stream(probe, StreamReason::BadRanges(why)).await?;
-            }
-            if let Some(report) = self.finish().await? {
+            // Apart, so that what comes at once is light.
+            if let Some(report) = Box::pin(self.take_turn(probe)).await? {
                 return Ok(report);
             }
         }
     }
 
-    /// How many connections there will be, as far as one can know: as many as the user said, or as many as paid with
-    /// this host before, or as many as pay with any.
-    async fn recall(&mut self) -> usize {
-        if !self.request.tuned {
-            return self.request.jobs;
+    /// Goes as far as this answer allows; `None` where there has to be another.
+    async fn take_turn(&mut self, probe: Probe) -> Result<Option<Report>> {
+        let why = match self.turn(probe).await? {
+            Turn::Whole => None,
+            Turn::Stream(why) => Some(why),
+            Turn::Look(fault) => match self.judge_look(&fault).await? {
+                Some(why) => Some(why),
+                None => return Ok(None),
+            },
+            Turn::Rewrite(error) => {
+                self.judge_rewrite(error)?;
+                return Ok(None);
+            }
+        };
+        if let Some(why) = why {
+            let probe = self.unless_cancelled(self.looker().whole()).await?;
+            self.stream(probe, StreamReason::BadRanges(why)).await?;
         }
-        if let Some(hosts) = self.request.hosts.clone() {
-            let host = self.request.url.origin().to_string();
-            self.known = blocking(move || hosts.recall(&host)).await;
-        }
-        self.known.map_or(TO_A_STRANGER, |known| known.jobs.min(self.request.jobs))
+        self.finish().await
     }
 
     /// What an earlier run left, or what is left of a file that is repaired.
@@ -195,6 +193,7 @@ impl Session {
             url: &self.url,
             request: &self.request,
             reporter: &self.reporter,
+            admission: self.admission.as_deref(),
             again: self.files.is_some(),
             condition: self.condition(),
         }
@@ -286,6 +285,8 @@ impl Session {
     /// Proves, makes durable and names what is there; `None` where the disk lost some of it.
     async fn finish(&mut self) -> Result<Option<Report>> {
         self.expect_repaired()?;
+        // What is left to be done asks nothing of the host.
+        self.admission.iter().for_each(|admission| admission.leave());
         let proof = self.prove().await?;
         let files = self.files.as_mut().expect("a turn that ended has files");
         let (length, snapshot, part) = (files.length, files.whole(), Arc::clone(&files.part));
@@ -297,6 +298,7 @@ impl Session {
                 let files = self.files.as_mut().expect("still there");
                 files.take_back(&files.durable()).await;
                 self.judge_rewrite(error)?;
+                self.queue_again().await?;
                 return Ok(None);
             }
         }

@@ -174,8 +174,8 @@ impl World {
         if let Some(resource) = &self.renewed {
             self.server.replace("/f", resource.clone());
         }
-        let builder = Download::builder(self.server.url("/f")).jobs(2).segment_size(SEGMENT);
-        let builder = builder.output(self.target).tuning(small()).disk(disk.clone());
+        let builder = Download::builder(self.server.url("/f")).jobs(2).segment_size(SEGMENT).tuning(small());
+        let builder = builder.output(self.target).disk(disk.clone());
         let download = more((self.options)(builder)).build().unwrap();
         self.runtime.block_on(async { timeout(PATIENCE, download.start()).await.expect("it ends in time") })
     }
@@ -271,6 +271,11 @@ pub(super) fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
 }
 
+/// The same, where an object of that size comes at once.
+pub(super) fn at_once() -> Tuning {
+    Tuning { first_span: OBJECT.len, at_once: OBJECT.len, ..small() }
+}
+
 /// Says how to see a failure again.
 pub(super) struct Replay {
     pub(super) cut: u64,
@@ -292,6 +297,7 @@ impl Drop for Replay {
 pub(super) fn small() -> Tuning {
     Tuning {
         first_span: SEGMENT,
+        at_once: 0,
         least_span: SEGMENT,
         least_steal: Duration::from_millis(2),
         silence: Duration::from_secs(1),

@@ -75,6 +75,10 @@ impl Target {
         self.folder.as_ref()
     }
 
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(crate) fn name(&self) -> &OsStr {
         &self.name
     }

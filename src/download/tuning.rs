@@ -10,6 +10,9 @@ use crate::http::retry::Backoff;
 pub(crate) struct Tuning {
     /// How many bytes the first request asks for: they count, and the length is not known yet.
     pub(crate) first_span: u64,
+    /// Objects of at most so many bytes may come at once, in memory, if they come within this time.
+    pub(crate) at_once: u64,
+    pub(crate) at_once_time: Duration,
     /// Fewer bytes are not worth a request of their own while there is a choice.
     pub(crate) least_span: u64,
     /// Nothing is taken from a lease that ends within this time, or is as young: a request costs round trips, and one
@@ -38,6 +41,8 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             first_span: 8 << 20,
+            at_once: 1 << 20,
+            at_once_time: Duration::from_secs(1),
             least_span: 2 << 20,
             least_steal: Duration::from_millis(120),
             silence: Duration::from_secs(1),

@@ -77,7 +77,7 @@ impl Session {
         self.version_so_far().is_some_and(|before| object.validator.as_ref().is_ok_and(|now| *now != before))
     }
 
-    fn plan(&self, probe: &Probe, extent: Option<ByteRange>) -> Plan {
+    pub(super) fn plan(&self, probe: &Probe, extent: Option<ByteRange>) -> Plan {
         let now: Option<Checkpoint> = self.files.as_ref().map(Files::checkpoint_now);
         let (checkpoint, part_length) = match (&now, self.left()) {
             (Some(now), _) => (Some(now), Some(now.identity.extent().len())),
@@ -245,6 +245,7 @@ impl Session {
             control: &self.control,
             traffic: self.client.traffic(),
             fetcher: fetcher.clone(),
+            admission: self.admission.as_deref(),
             tuner,
             first,
         };

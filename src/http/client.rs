@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::connections::Connections;
@@ -122,15 +122,16 @@ pub(crate) struct Client {
     /// User and password, and whom they are for.
     login: Option<(Origin, Userinfo)>,
     traffic: Arc<Traffic>,
-    /// A request has got a connection of its own.
-    connected: Arc<Notify>,
+    /// A request has got a connection of its own, in that time.
+    connected: watch::Sender<Option<Duration>>,
 }
 
 impl Client {
     /// `url` loses its user and password to the client, which sends them to that origin only.
     pub(crate) fn new(connections: &Connections, url: &mut SafeUrl, options: ClientOptions) -> Self {
         let login = url.take_userinfo().map(|userinfo| (url.origin(), userinfo));
-        let (connections, traffic, connected) = (connections.clone(), Arc::default(), Arc::default());
+        let (connections, traffic, connected) =
+            (connections.clone(), Arc::default(), watch::Sender::default());
         Self { connections, options, origin: url.origin(), login, traffic, connected }
     }
 
@@ -146,11 +147,22 @@ impl Client {
         self.connections.http(url).await.map(|_| ())
     }
 
+    /// Waits until a request has a connection of its own, and gives how long that took.
+    pub(crate) async fn connected(&self) -> Duration {
+        let mut connected = self.connected.subscribe();
+        // It is never gone while this waits.
+        connected.wait_for(Option::is_some).await.ok().and_then(|took| *took).unwrap_or_default()
+    }
+
+    /// How long that took, if a request had one.
+    pub(crate) fn connecting(&self) -> Option<Duration> {
+        *self.connected.borrow()
+    }
+
     /// Connects so often, for the next requests to that origin. What they do not take is closed after a while, and
     /// what could not be made is nobody's loss. To be given up with the download.
-    pub(crate) async fn prepare(self, url: SafeUrl, connections: usize) {
-        self.connected.notified().await;
-        self.connections.dial(&url, connections, self.options.connect_timeout).await;
+    pub(crate) async fn dial(&self, url: &SafeUrl, connections: usize) {
+        self.connections.dial(url, connections, self.options.connect_timeout).await;
     }
 
     pub(crate) fn traffic(&self) -> &Arc<Traffic> {
@@ -212,7 +224,7 @@ impl Client {
             .header(header::CACHE_CONTROL, HeaderValue::from_static("no-transform"));
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         let asked = Instant::now();
-        let way = Way::new(origin, self.options.connect_timeout, Arc::clone(&self.connected));
+        let way = Way::new(origin, self.options.connect_timeout, self.connected.clone());
         match timeout(self.options.timeout, way.used(request.send())).await {
             Ok(Ok(answer)) => {
                 let throttled = matches!(answer.status().as_u16(), 429 | 503);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 use tokio::task::spawn_blocking;
 
 use super::dial::{Spares, Spread, Way};
@@ -64,7 +64,7 @@ impl Connections {
     pub(crate) async fn dial(&self, url: &SafeUrl, connections: usize, connect_timeout: Duration) {
         let Ok(http) = self.client(&self.0.diallers, url, 0).await else { return };
         let dial = |_| {
-            let way = Way::new(url.origin(), connect_timeout, Arc::default());
+            let way = Way::new(url.origin(), connect_timeout, watch::Sender::default());
             self.0.spares.dial(way, http.get(url.as_url().clone()).send())
         };
         join_all((0..connections).map(dial)).await;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -45,14 +45,18 @@ pub(crate) struct Way {
     origin: Origin,
     /// The longest time that it takes.
     patience: Duration,
-    /// Told of a connection that was made for the request.
-    connected: Arc<Notify>,
+    /// Told of a connection that was made for the request, and how long that took.
+    connected: watch::Sender<Option<Duration>>,
     /// Of a request that only dials: where its connection goes.
     keep: Option<Cell<Option<oneshot::Sender<Connection>>>>,
 }
 
 impl Way {
-    pub(crate) fn new(origin: Origin, patience: Duration, connected: Arc<Notify>) -> Self {
+    pub(crate) fn new(
+        origin: Origin,
+        patience: Duration,
+        connected: watch::Sender<Option<Duration>>,
+    ) -> Self {
         Self { origin, patience, connected, keep: None }
     }
 
@@ -139,7 +143,7 @@ where
     fn call(&mut self, to: R) -> Self::Future {
         let way = WAY.try_with(|way| {
             let keep = way.keep.as_ref().map(Cell::take);
-            (way.origin.clone(), way.patience, Arc::clone(&way.connected), keep)
+            (way.origin.clone(), way.patience, way.connected.clone(), keep)
         });
         let Ok((origin, patience, connected, keep)) = way else { return self.inner.call(to).boxed() };
         let next = self.inner.clone();
@@ -158,8 +162,9 @@ where
                 return Ok(*connection);
             }
             // There is no spare one, or it could not be made.
+            let began = Instant::now();
             let connection = inner.call(to).await?;
-            connected.notify_one();
+            connected.send_replace(Some(began.elapsed()));
             Ok(connection)
         };
         async move {

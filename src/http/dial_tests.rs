@@ -45,7 +45,7 @@ fn origin(url: &str) -> Origin {
 }
 
 fn way(url: &str) -> Way {
-    Way::new(origin(url), Duration::from_secs(10), Arc::default())
+    Way::new(origin(url), Duration::from_secs(10), watch::Sender::default())
 }
 
 fn addresses(of: &[&str]) -> Vec<SocketAddr> {
@@ -93,9 +93,9 @@ async fn what_nobody_asks_for_is_closed() {
 async fn a_request_that_got_a_connection_of_its_own_says_so() {
     let spares = Spares::default();
     let mut connector = spares.layer(Numbered::default());
-    let connected = Arc::<Notify>::default();
-    let told = || connected.notified().now_or_never().is_some();
-    let way = || Way::new(origin("http://h/"), Duration::from_secs(10), Arc::clone(&connected));
+    let connected = watch::Sender::default();
+    let told = || connected.send_replace(None).is_some();
+    let way = || Way::new(origin("http://h/"), Duration::from_secs(10), connected.clone());
     let refused = way().used(async { connector.call("refused").await }).await;
     assert!(refused.is_err() && !told());
     way().used(async { connector.call("h").await.unwrap() }).await;

@@ -1,5 +1,6 @@
 //! One ranged GET: asked with a pin, checked before a byte is used, and its body.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,8 @@ impl Fetcher {
 /// The body of an answer, as it comes. Dropping it before its end closes the connection.
 pub(crate) struct Body {
     answer: Response,
+    /// Bytes that were put back.
+    ready: VecDeque<Bytes>,
     /// Where in the object the next byte is.
     position: u64,
     /// Content-Length says that nothing follows the bytes that are wanted.
@@ -80,6 +83,7 @@ impl Body {
         let pace = Pace::new(client.drip_time());
         Self {
             answer,
+            ready: VecDeque::new(),
             position,
             left: length,
             ends_there,
@@ -95,12 +99,29 @@ impl Body {
         self.position
     }
 
+    /// Bytes still to come, where that was announced.
+    pub(crate) fn left(&self) -> Option<u64> {
+        self.left
+    }
+
+    /// Takes bytes back that it gave last: they are what it gives next.
+    pub(crate) fn put_back(&mut self, bytes: Vec<Bytes>) {
+        let length: u64 = bytes.iter().map(|bytes| bytes.len() as u64).sum();
+        self.position -= length;
+        self.left = self.left.map(|left| left + length);
+        self.ready = bytes.into_iter().chain(self.ready.drain(..)).collect();
+    }
+
     /// The next bytes: never more than were announced in all. `None` at the end, which is no earlier than
     /// announced.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
         if self.left == Some(0) {
             self.reach_end().await;
             return Ok(None);
+        }
+        if let Some(bytes) = self.ready.pop_front() {
+            self.take(bytes.len() as u64);
+            return Ok(Some(bytes));
         }
         let asked = Instant::now();
         let next =
@@ -114,13 +135,17 @@ impl Body {
         self.traffic.add_received(bytes.len());
         // What is longer than the time-out is a process that was stopped (H67).
         self.pace.note(asked.elapsed().min(self.timeout), bytes.len() as u64)?;
-        if let Some(left) = &mut self.left {
+        if let Some(left) = self.left {
             // More than announced: what is too much is not ours to use (H13).
-            bytes.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-            *left -= bytes.len() as u64;
+            bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         }
-        self.position += bytes.len() as u64;
+        self.take(bytes.len() as u64);
         Ok(Some(bytes))
+    }
+
+    fn take(&mut self, bytes: u64) {
+        self.left = self.left.map(|left| left - bytes);
+        self.position += bytes;
     }
 
     /// Reads the end of a body whose bytes are all here, so that the connection can be used again. Only where
@@ -253,6 +278,25 @@ mod tests {
             assert!(body.chunk().await.unwrap().is_some());
         }
         assert_eq!(body.chunk().await, Err(Fault::Silent(soon)));
+    }
+
+    #[tokio::test]
+    async fn what_is_put_back_comes_again_at_its_place() {
+        let server = Server::start([("/f", Resource::new(OBJECT))]);
+        let range = ByteRange::new(1_000, 200_000);
+        let mut body = fetcher(&server).open(range).await.unwrap();
+        for _ in 0..2 {
+            let first = body.chunk().await.unwrap().unwrap();
+            let second = body.chunk().await.unwrap().unwrap();
+            body.put_back(vec![first, second]);
+            assert_eq!((body.position(), body.left()), (range.start, Some(range.len())));
+        }
+        let mut bytes = Vec::new();
+        while let Some(more) = body.chunk().await.unwrap() {
+            bytes.extend(more);
+        }
+        assert_eq!(bytes, OBJECT.slice(range.start, range.end));
+        assert_eq!(body.traffic.received(), range.len(), "it was received once");
     }
 
     #[test]

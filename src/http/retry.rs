@@ -40,6 +40,13 @@ pub(crate) enum Fault {
     Unsatisfiable { total: Option<u64> },
 }
 
+impl Fault {
+    /// Whether the server says that it is asked too much.
+    pub(crate) fn is_throttle(&self) -> bool {
+        matches!(self, Self::Status { code: 429 | 503, .. })
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Disk for SystemDisk {
     fn folder(&self, path: &Path, durability: Durability) -> io::Result<Arc<dyn Folder>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = retry_on_intr(|| sys::open(path, flags, Mode::empty()))?;
-        Ok(Arc::new(DiskFolder { fd, durability }))
+        Ok(Arc::new(DiskFolder { fd: Arc::new(fd), durability }))
     }
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
@@ -56,7 +56,7 @@ impl Disk for SystemDisk {
 /// A folder held open. What is opened in it is synced, or not, as the folder is.
 #[derive(Debug)]
 struct DiskFolder {
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     durability: Durability,
 }
 
@@ -67,15 +67,15 @@ impl DiskFolder {
 
     fn open_any(&self, name: &OsStr, flags: OFlags) -> rustix::io::Result<DiskFile> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let fd = sys::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?;
-        Ok(DiskFile { file: File::from(fd), durability: self.durability })
+        let fd = sys::openat(&*self.fd, name, flags, Mode::RUSR | Mode::WUSR)?;
+        Ok(DiskFile { file: File::from(fd), folder: None, durability: self.durability })
     }
 
     fn rename_once(&self, from: &OsStr, to: &OsStr, replace: Replace) -> io::Result<()> {
         if replace == Replace::Allowed {
-            return Ok(sys::renameat(&self.fd, from, &self.fd, to)?);
+            return Ok(sys::renameat(&*self.fd, from, &*self.fd, to)?);
         }
-        match sys::renameat_with(&self.fd, from, &self.fd, to, RenameFlags::NOREPLACE) {
+        match sys::renameat_with(&*self.fd, from, &*self.fd, to, RenameFlags::NOREPLACE) {
             // The file system does not know the flag: a link does not replace either.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.rename_by_link(from, to),
             done => Ok(done?),
@@ -83,7 +83,7 @@ impl DiskFolder {
     }
 
     fn rename_by_link(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        match sys::linkat(&self.fd, from, &self.fd, to, AtFlags::empty()) {
+        match sys::linkat(&*self.fd, from, &*self.fd, to, AtFlags::empty()) {
             // Nor does it know links.
             Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 return Err(io::ErrorKind::Unsupported.into());
@@ -107,6 +107,20 @@ impl Folder for DiskFolder {
         Ok(Arc::new(made?))
     }
 
+    fn create_unnamed(&self) -> io::Result<Arc<dyn Medium>> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        // By the umask.
+        let mode = Mode::from_raw_mode(0o666);
+        match retry_on_intr(|| sys::openat(&*self.fd, ".", flags, mode)) {
+            // Old kernels take it for a folder that is to be written to.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Err(io::ErrorKind::Unsupported.into()),
+            opened => {
+                let (file, folder) = (File::from(opened?), Some(Arc::clone(&self.fd)));
+                Ok(Arc::new(DiskFile { file, folder, durability: self.durability }))
+            }
+        }
+    }
+
     fn open(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>> {
         let file = retry_on_intr(|| self.open_file(name, OFlags::empty()))?;
         let metadata = again(|| file.file.metadata())?;
@@ -128,7 +142,7 @@ impl Folder for DiskFolder {
     }
 
     fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>> {
-        match retry_on_intr(|| sys::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)) {
+        match retry_on_intr(|| sys::statat(&*self.fd, name, AtFlags::SYMLINK_NOFOLLOW)) {
             Ok(stat) => Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
                 FileType::RegularFile => Entry::File {
                     inode: stat.st_ino,
@@ -167,8 +181,8 @@ impl Folder for DiskFolder {
     }
 
     fn remove(&self, name: &OsStr) -> io::Result<()> {
-        match sys::unlinkat(&self.fd, name, AtFlags::empty()) {
-            Err(Errno::INTR) => match again(|| Ok(sys::unlinkat(&self.fd, name, AtFlags::empty())?)) {
+        match sys::unlinkat(&*self.fd, name, AtFlags::empty()) {
+            Err(Errno::INTR) => match again(|| Ok(sys::unlinkat(&*self.fd, name, AtFlags::empty())?)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 done => done,
             },
@@ -178,13 +192,13 @@ impl Folder for DiskFolder {
 
     fn sync(&self) -> io::Result<()> {
         match self.durability {
-            Durability::PowerCut => Ok(retry_on_intr(|| sys::fsync(&self.fd))?),
+            Durability::PowerCut => Ok(retry_on_intr(|| sys::fsync(&*self.fd))?),
             Durability::Kill => Ok(()),
         }
     }
 
     fn check_writable(&self) -> io::Result<()> {
-        match sys::accessat(&self.fd, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
+        match sys::accessat(&*self.fd, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
             Err(error @ (Errno::ACCESS | Errno::ROFS)) => Err(error.into()),
             // Whatever else it says (before Linux 5.8, or in a sandbox): making a file will tell.
             _ => Ok(()),
@@ -193,7 +207,7 @@ impl Folder for DiskFolder {
 
     fn facts(&self, name: &OsStr) -> io::Result<Option<FileFacts>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = match retry_on_intr(|| sys::openat(&self.fd, name, flags, Mode::empty())) {
+        let file = match retry_on_intr(|| sys::openat(&*self.fd, name, flags, Mode::empty())) {
             Err(Errno::NOENT) => return Ok(None),
             opened => File::from(opened?),
         };
@@ -206,7 +220,7 @@ impl Folder for DiskFolder {
     }
 
     fn free_space(&self) -> io::Result<u64> {
-        let stat = retry_on_intr(|| sys::fstatvfs(&self.fd))?;
+        let stat = retry_on_intr(|| sys::fstatvfs(&*self.fd))?;
         // ramfs, and whatever is served by a program that does not count, has no blocks at all.
         if stat.f_blocks == 0 {
             return Err(io::ErrorKind::Unsupported.into());
@@ -218,6 +232,8 @@ impl Folder for DiskFolder {
 #[derive(Debug)]
 struct DiskFile {
     file: File,
+    /// Where it is to have its name, if it has none.
+    folder: Option<Arc<OwnedFd>>,
     durability: Durability,
 }
 
@@ -266,6 +282,14 @@ impl Medium for DiskFile {
         }
     }
 
+    fn start_sync(&self) -> io::Result<()> {
+        match self.durability {
+            // What it is to drop, it writes back first; dirty pages stay.
+            Durability::PowerCut => Ok(sys::fadvise(&self.file, 0, None, Advice::DontNeed)?),
+            Durability::Kill => Ok(()),
+        }
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         match self.durability {
             // Not asked again when it was interrupted, which is what std would do: that, too, may be the error of a
@@ -302,6 +326,17 @@ impl Medium for DiskFile {
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
         Ok(retry_on_intr(|| sys::fsetxattr(&self.file, NOTE, note, XattrFlags::empty()))?)
+    }
+
+    fn give_name(&self, name: &OsStr) -> io::Result<()> {
+        let folder = self.folder.as_deref().ok_or(io::ErrorKind::Unsupported)?;
+        // The way that needs no privilege (open(2), O_TMPFILE).
+        let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        again(|| match sys::linkat(sys::CWD, &own, folder, name, AtFlags::SYMLINK_FOLLOW) {
+            // It may have been given it all the same.
+            Err(Errno::INTR) if self.file.metadata()?.nlink() > 0 => Ok(()),
+            done => Ok(done?),
+        })
     }
 
     fn try_lock(&self) -> io::Result<bool> {

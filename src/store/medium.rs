@@ -73,6 +73,11 @@ pub(crate) trait Disk: Send + Sync + Debug {
 pub(crate) trait Folder: Send + Sync + Debug {
     /// A new file of mode 0600; fails where the name is taken, be it by a dangling link (H77).
     fn create(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>>;
+    /// A new file that has no name, and is gone when it is closed unless it was given one. `Unsupported` where the
+    /// file system has none such.
+    fn create_unnamed(&self) -> io::Result<Arc<dyn Medium>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// A file of ours: regular, not a link, one name, our own user's (H77).
     fn open(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>>;
     /// A regular file, whoever's it is, to be read only; a link to one is followed.
@@ -110,6 +115,10 @@ pub(crate) trait Medium: Send + Sync + Debug {
     /// signal later (H53). `Unsupported` where the file cannot be mapped, or not now: what is wrong then is what a
     /// positioned write says.
     fn map(&self, range: ByteRange) -> io::Result<Map>;
+    /// Has bytes on their way to the disk, so that a sync has less to wait for. A hint.
+    fn start_sync(&self) -> io::Result<()> {
+        Ok(())
+    }
     /// Makes bytes and length durable. After a failure the bytes written before it must be written again:
     /// a later success says nothing about them (H50).
     fn sync_data(&self) -> io::Result<()>;
@@ -128,6 +137,10 @@ pub(crate) trait Medium: Send + Sync + Debug {
     }
     /// Notes something beside it, where the file system has room for that.
     fn set_note(&self, _note: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Gives a file that was made without a name one in its folder; fails where that is taken.
+    fn give_name(&self, _name: &OsStr) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
     /// Takes the lock on this file until it is closed; `false` where another process has it.

@@ -29,6 +29,8 @@ pub(super) fn tuning() -> Tuning {
     let ms = Duration::from_millis;
     Tuning {
         first_span: SEGMENT,
+        at_once: SEGMENT,
+        at_once_time: ms(20),
         least_span: SEGMENT,
         least_steal: ms(1),
         silence: Duration::from_secs(1),

@@ -202,6 +202,15 @@ impl SimulatedDisk {
         Ok(inode)
     }
 
+    /// A new file that no name stands for.
+    pub(super) fn make_unnamed(&self, folder: u64) -> io::Result<u64> {
+        let mut state = self.state();
+        state.enter(Op::CreateUnnamed, folder)?;
+        let inode = state.free_inode();
+        state.nodes.insert(inode, Node::File(Content::durable(Vec::new())));
+        Ok(inode)
+    }
+
     pub(super) fn entry(&self, inode: u64) -> Entry {
         match &self.state().nodes[&inode] {
             Node::File(content) => Entry::File { inode, length: content.len() as u64 },

@@ -8,6 +8,10 @@ pub(crate) enum Op {
     OpenFolder,
     MakeFolder,
     Create,
+    /// Without a name.
+    CreateUnnamed,
+    /// Gives one.
+    GiveName,
     Open,
     Entry,
     Rename,
@@ -30,10 +34,12 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::OpenFolder,
         Self::MakeFolder,
         Self::Create,
+        Self::CreateUnnamed,
+        Self::GiveName,
         Self::Open,
         Self::Entry,
         Self::Rename,
@@ -60,6 +66,8 @@ impl Op {
             self,
             Self::MakeFolder
                 | Self::Create
+                | Self::CreateUnnamed
+                | Self::GiveName
                 | Self::Rename
                 | Self::Remove
                 | Self::SyncFolder

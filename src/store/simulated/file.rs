@@ -1,6 +1,7 @@
 //! A simulated file: its cache, its platters, and what lies between.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -13,7 +14,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::disk::SimulatedDisk;
 use super::fault::Op;
-use super::survival::{Change, SECTOR, replay, sectors};
+use super::survival::{Change, NameChange, SECTOR, replay, sectors};
 use crate::range::ByteRange;
 use crate::store::medium::{Map, Medium, Pages};
 use crate::store::window;
@@ -154,6 +155,8 @@ pub(super) fn to_usize(number: u64) -> usize {
 pub(super) struct SimulatedFile {
     disk: SimulatedDisk,
     inode: u64,
+    /// The folder that it may be given a name in.
+    folder: Option<u64>,
     /// The lock on the file is this handle's.
     locks: AtomicBool,
 }
@@ -161,7 +164,12 @@ pub(super) struct SimulatedFile {
 impl SimulatedFile {
     pub(super) fn new(disk: SimulatedDisk, inode: u64) -> Self {
         const { assert!(PAGE.is_multiple_of(SECTOR)) };
-        Self { disk, inode, locks: AtomicBool::new(false) }
+        Self { disk, inode, folder: None, locks: AtomicBool::new(false) }
+    }
+
+    pub(super) fn named_later_in(mut self, folder: u64) -> Self {
+        self.folder = Some(folder);
+        self
     }
 
     fn act<T>(&self, op: Op, act: impl FnOnce(&mut Content) -> T) -> io::Result<T> {
@@ -235,6 +243,15 @@ impl Medium for SimulatedFile {
 
     fn set_mode(&self, _mode: u32) -> io::Result<()> {
         self.act(Op::SetMode, |_| ())
+    }
+
+    fn give_name(&self, name: &OsStr) -> io::Result<()> {
+        let folder = self.folder.ok_or(io::ErrorKind::Unsupported)?;
+        self.disk.on_folder(Op::GiveName, folder, |listing| {
+            listing.expect_free(name)?;
+            listing.change(NameChange::Made { name: name.to_owned(), inode: self.inode });
+            Ok(())
+        })?
     }
 
     fn try_lock(&self) -> io::Result<bool> {

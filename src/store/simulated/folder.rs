@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::disk::SimulatedDisk;
 use super::fault::Op;
-use super::file;
+use super::file::{self, SimulatedFile};
 use super::survival::{NameChange, Names, apply};
 use crate::store::medium::{Entry, Folder, Medium, Replace};
 
@@ -38,7 +38,7 @@ impl Listing {
         self.live.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn expect_free(&self, name: &OsStr) -> io::Result<()> {
+    pub(super) fn expect_free(&self, name: &OsStr) -> io::Result<()> {
         let taken = self.live.contains_key(name);
         if taken { Err(io::ErrorKind::AlreadyExists.into()) } else { Ok(()) }
     }
@@ -60,6 +60,11 @@ impl SimulatedFolder {
 impl Folder for SimulatedFolder {
     fn create(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>> {
         self.disk.make(Op::Create, self.inode, name).map(|inode| file::open(&self.disk, inode))
+    }
+
+    fn create_unnamed(&self) -> io::Result<Arc<dyn Medium>> {
+        let inode = self.disk.make_unnamed(self.inode)?;
+        Ok(Arc::new(SimulatedFile::new(self.disk.clone(), inode).named_later_in(self.inode)))
     }
 
     fn open(&self, name: &OsStr) -> io::Result<Arc<dyn Medium>> {
