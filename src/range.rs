@@ -78,6 +78,17 @@ pub enum Part {
     Last(u64),
 }
 
+impl fmt::Display for Part {
+    /// As `--range` writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::From(start) => write!(f, "{start}-"),
+            Self::Span(range) => write!(f, "{}-{}", range.start, range.end.saturating_sub(1)),
+            Self::Last(count) => write!(f, "-{count}"),
+        }
+    }
+}
+
 impl Part {
     /// The bytes meant of an object of `length` bytes; `None` where there are none.
     pub(crate) fn of(self, length: u64) -> Option<ByteRange> {
@@ -223,6 +234,15 @@ mod tests {
         assert_eq!(Segments::new(MAX_LENGTH, 64 << 10), None);
         assert!(Segments::new(1 << 38, 64 << 10).is_some());
         assert!(Segments::new((1 << 38) + 1, 64 << 10).is_none());
+    }
+
+    #[test]
+    fn parts_are_written_as_they_are_asked_for() {
+        let span = Part::Span(ByteRange::new(100, 201));
+        assert_eq!(
+            [Part::From(7), span, Part::Last(5)].map(|part| part.to_string()),
+            ["7-", "100-200", "-5"]
+        );
     }
 
     #[test]

@@ -198,9 +198,17 @@ pub(crate) struct FetchArgs {
     /// Unit of the checkpoint, a power of two from 64K to 1G [default: by the object's size, 64K to 64M]
     #[arg(short, long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) segment_size: Option<u64>,
-    /// Only these bytes, counted from 0: A-B (both included), A- (to the end), -N (the last N)
-    #[arg(long, value_name = "RANGE", allow_hyphen_values = true, value_parser = values::part)]
-    pub(crate) range: Option<Part>,
+    /// Only these bytes, counted from 0: A-B (both included), A- (to the end), -N (the last N). Several, in several
+    /// options or with commas, become files of their own, NAME.A-B
+    #[arg(
+        short,
+        long,
+        value_name = "RANGE",
+        allow_hyphen_values = true,
+        value_delimiter = ',',
+        value_parser = values::part
+    )]
+    pub(crate) range: Vec<Part>,
     /// Fetch in parallel even where nothing proves that all ranges are of one version
     #[arg(long)]
     pub(crate) allow_unvalidated: bool,
@@ -474,7 +482,7 @@ mod tests {
         let DownloadArgs { target, fetch, request, resume, feedback, .. } =
             parse("haul http://h/x").unwrap().download;
         assert_eq!((target.output, target.dir, target.max_size), (None, PathBuf::from("."), None));
-        assert_eq!((fetch.jobs, fetch.segment_size, fetch.range), (Jobs::Auto, None, None));
+        assert_eq!((fetch.jobs, fetch.segment_size, fetch.range), (Jobs::Auto, None, vec![]));
         assert_eq!(request.connect_timeout, Duration::from_secs(10));
         assert_eq!(request.timeout, Duration::from_secs(15));
         assert_eq!(request.retries, 5);
@@ -507,8 +515,10 @@ mod tests {
 
     #[test]
     fn a_suffix_range_is_no_option() {
-        let range = parse("haul --range -100 http://h/x").unwrap().download.fetch.range;
-        assert_eq!(range, Some(Part::Last(100)));
+        for line in ["haul --range -100,7- http://h/x", "haul -r -100 -r 7- http://h/x"] {
+            let DownloadArgs { fetch, urls, .. } = parse(line).unwrap().download;
+            assert_eq!((fetch.range, urls.len()), (vec![Part::Last(100), Part::From(7)], 1), "{line}");
+        }
     }
 
     #[test]

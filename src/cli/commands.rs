@@ -177,6 +177,10 @@ struct PartialJson<'a> {
     target: String,
     source: &'a str,
     length: u64,
+    /// Of the object; `null` where it is all of it, or not known.
+    range: Option<RangeJson>,
+    /// `null` where it is not known.
+    object_length: Option<u64>,
     bytes: u64,
     percent: u64,
     segment_size: u64,
@@ -208,6 +212,8 @@ impl<'a> PartialJson<'a> {
             target: partial.target.to_string_lossy().into_owned(),
             source: &partial.source,
             length: partial.length,
+            range: part(partial).map(|ByteRange { start, end }| RangeJson { start, end }),
+            object_length: Some(partial.object_length).filter(|length| *length > 0),
             bytes: partial.in_place,
             percent: human::percent(partial.in_place, partial.length),
             segment_size: partial.segment_size,
@@ -219,6 +225,11 @@ impl<'a> PartialJson<'a> {
             active: partial.active,
         }
     }
+}
+
+/// The part of the object that it is of, where it is not all.
+fn part(partial: &Partial) -> Option<ByteRange> {
+    Some(partial.part).filter(|part| part.len() < partial.object_length && !part.is_empty())
 }
 
 fn describe_partial(partial: &Partial, age: Duration) -> Vec<(&'static str, String)> {
@@ -239,6 +250,10 @@ fn describe_partial(partial: &Partial, age: Duration) -> Vec<(&'static str, Stri
         ("source:", partial.source.clone()),
         ("saved:", human::ago(age)),
     ];
+    lines.extend(part(partial).map(|part| {
+        let (last, all) = (part.end - 1, human::bytes(partial.object_length));
+        ("part:", format!("{}-{last} of an object of {all}", part.start))
+    }));
     lines.extend(describe_ranges(&partial.missing).into_iter().map(|line| ("missing:", line)));
     lines
 }
@@ -280,6 +295,8 @@ mod tests {
         Partial {
             target: "./x".into(),
             length: 1000,
+            part: ByteRange { start: 50, end: 1050 },
+            object_length: 2000,
             in_place: 400,
             segment_size: 65_536,
             segments: 1,
@@ -330,7 +347,8 @@ mod tests {
         let said = serde_json::to_value(PartialJson::new(&partial, Duration::from_secs(3))).unwrap();
         assert_eq!(
             said,
-            json!({"target": "./x", "source": "http://h/x", "length": 1000, "bytes": 400, "percent": 40,
+            json!({"target": "./x", "source": "http://h/x", "length": 1000,
+                   "range": {"start": 50, "end": 1050}, "object_length": 2000, "bytes": 400, "percent": 40,
                    "segment_size": 65_536, "segments": 1, "missing": [{"start": 400, "end": 1000}], "validator": null,
                    "saved_at": "1970-01-01T00:00:00Z", "age_ms": 3000, "active": false})
         );
@@ -349,5 +367,8 @@ mod tests {
         assert!(lines.contains(&("done:", "400 B of 1000 B (40 %)".into())), "{lines:?}");
         assert!(lines.contains(&("saved:", "3 minutes ago".into())), "{lines:?}");
         assert!(lines.contains(&("target:", "x".into())), "{lines:?}");
+        assert!(lines.contains(&("part:", "50-1049 of an object of 2.0 KiB".into())), "{lines:?}");
+        let all = Partial { part: ByteRange { start: 0, end: 2000 }, ..partial(vec![]) };
+        assert!(!describe_partial(&all, Duration::ZERO).iter().any(|(name, _)| *name == "part:"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use haul::{Event, Outcome, Phase, Progress, Report};
+use haul::{Event, Outcome, Part, Phase, Progress, Report};
 use serde::Serialize;
 
 use super::exit::Failure;
@@ -81,10 +81,22 @@ enum Line<'a> {
     },
 }
 
+/// A line, and what it is of.
+#[derive(Debug, Serialize)]
+struct Entry<'a> {
+    #[serde(flatten)]
+    line: Line<'a>,
+    /// As `--range` writes it; only where it is of a part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<&'a str>,
+}
+
 /// Writes the events of one download.
 #[derive(Debug)]
 pub(crate) struct Journal {
     url: String,
+    /// The part of the object, where it is not all of it.
+    range: Option<String>,
     last_progress: Instant,
     /// Stdout took no more and that was said.
     broken: bool,
@@ -92,13 +104,13 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// `url` is the one without secrets.
-    pub(crate) fn new(url: String) -> Self {
-        Self { url, last_progress: Instant::now(), broken: false }
+    pub(crate) fn new(url: String, part: Option<Part>) -> Self {
+        Self { url, range: part.map(|part| part.to_string()), last_progress: Instant::now(), broken: false }
     }
 
     pub(crate) fn event(&mut self, event: &Event) {
         if let Some(line) = line_of(&self.url, event) {
-            let text = output::json(&line);
+            let text = self.text(line);
             self.write(&text);
         }
     }
@@ -108,21 +120,25 @@ impl Journal {
         let fetches = !matches!(progress.phase, Phase::Probing | Phase::Checking);
         if fetches && now.duration_since(self.last_progress) >= INTERVAL {
             self.last_progress = now;
-            let text = output::json(&line_of_progress(&self.url, progress));
+            let text = self.text(line_of_progress(&self.url, progress));
             self.write(&text);
         }
     }
 
     pub(crate) fn done(&mut self, report: &Report) {
-        let text = output::json(&line_of_report(&self.url, report));
+        let text = self.text(line_of_report(&self.url, report));
         self.write(&text);
     }
 
     pub(crate) fn error(&mut self, failure: &Failure) {
         let Failure { code, message, .. } = failure;
         let line = Line::Error { url: &self.url, code: code.number(), kind: code.word(), message };
-        let text = output::json(&line);
+        let text = self.text(line);
         self.write(&text);
+    }
+
+    fn text(&self, line: Line<'_>) -> String {
+        output::json(&Entry { line, range: self.range.as_deref() })
     }
 
     /// A journal that cannot be written is no reason to end a download that goes well.
@@ -139,7 +155,7 @@ impl Journal {
 /// Says what several downloads came to.
 pub(crate) fn summary(tally: &Tally, elapsed: Duration) {
     let line = Line::Summary { url: (), numbers: tally.numbers(), elapsed_ms: milliseconds(elapsed) };
-    let mut journal = Journal::new(String::new());
+    let mut journal = Journal::new(String::new(), None);
     journal.write(&output::json(&line));
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use haul::{Event, Progress, Report};
+use haul::{Event, Part, Progress, Report};
 
 use super::board::SharedBoard;
 use super::events::Journal;
@@ -24,8 +24,13 @@ pub(crate) struct Observer {
 
 impl Observer {
     /// Of the `index`-th download.
-    pub(crate) fn new(board: SharedBoard, index: usize, url: String, feedback: Feedback) -> Self {
-        let journal = feedback.json.then(|| Journal::new(url.clone()));
+    pub(crate) fn new(
+        board: SharedBoard,
+        index: usize,
+        (url, part): (String, Option<Part>),
+        feedback: Feedback,
+    ) -> Self {
+        let journal = feedback.json.then(|| Journal::new(url.clone(), part));
         Self { board, index, label: url, verbosity: feedback.verbosity, journal }
     }
 

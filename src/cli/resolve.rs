@@ -89,8 +89,8 @@ pub(crate) fn resolve(arguments: DownloadArgs, surroundings: Surroundings) -> Re
     let source = arguments.many.input_file.as_deref().map(Source::named);
     let requests = Requests::resolve(&arguments.request)?.limited(&arguments.many);
     let template = Template { arguments, requests };
-    let downloads =
-        template.arguments.urls.iter().map(|url| template.download(url)).collect::<Result<_, Failure>>()?;
+    let all = template.arguments.urls.iter().map(|url| template.downloads(url));
+    let downloads = all.collect::<Result<Vec<_>, Failure>>()?.concat();
     let quiet = feedback.verbosity == Verbosity::Quiet;
     if !quiet {
         requests::warn(&template.arguments.request);
@@ -100,7 +100,7 @@ pub(crate) fn resolve(arguments: DownloadArgs, surroundings: Surroundings) -> Re
 }
 
 fn refuse_contradictions(arguments: &DownloadArgs) -> Result<(), Failure> {
-    let DownloadArgs { urls, many, target, check, request, .. } = arguments;
+    let DownloadArgs { urls, many, target, check, fetch, request, .. } = arguments;
     if let Some(Secret(word)) = urls.iter().find(|url| Cli::command().find_subcommand(&url.0).is_some()) {
         return Err(Failure::usage(format!(
             "{word} is a command: write haul {word}, and its options after it"
@@ -115,6 +115,10 @@ fn refuse_contradictions(arguments: &DownloadArgs) -> Result<(), Failure> {
         () if several && request.head_url.is_some() => "--head-url is for one URL: start haul once for each",
         () if listed && !check.checksum.is_empty() => {
             "--checksum is for one URL: write checksum= below each in the list"
+        }
+        () if fetch.range.len() > 1 && listed => "several --range are for the URLs of a command line",
+        () if fetch.range.len() > 1 && !check.checksum.is_empty() => {
+            "--checksum is of one --range: start haul once for each"
         }
         () if many.input_file.as_deref() == Some(Path::new("-"))
             && request.headers.iter().any(reads_stdin) =>
@@ -145,8 +149,16 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    fn download(&self, url: &Secret) -> Result<Download, Failure> {
-        Ok(self.builder(url).build()?)
+    /// One, or one of each part.
+    fn downloads(&self, url: &Secret) -> Result<Vec<Download>, Failure> {
+        let builder = self.builder(url);
+        Ok(match &self.arguments.fetch.range[..] {
+            parts @ [_, _, ..] => {
+                let each = parts.iter().map(|part| builder.clone().part(*part).part_in_name().build());
+                each.collect::<haul::Result<_>>()?
+            }
+            _ => vec![builder.build()?],
+        })
     }
 
     fn builder(&self, url: &Secret) -> DownloadBuilder {
@@ -207,7 +219,7 @@ fn builder(url: &Secret, requests: &Requests, arguments: &DownloadArgs) -> Downl
     if let Some(bytes) = fetch.segment_size {
         builder = builder.segment_size(bytes);
     }
-    if let Some(part) = fetch.range {
+    if let [part] = fetch.range[..] {
         builder = builder.part(part);
     }
     if let Some(bytes) = target.max_size {
@@ -342,6 +354,27 @@ mod tests {
     }
 
     #[test]
+    fn several_parts_are_several_downloads_of_each_url() {
+        let parts = |arguments: &str| {
+            let config = resolve(parse(arguments), FILE).unwrap();
+            let part = |download: &Download| (download.url(), download.part().map(|part| part.to_string()));
+            config.queue.downloads.iter().map(part).collect::<Vec<_>>()
+        };
+        let of = |url: &str, part: &str| (url.to_owned(), Some(part.to_owned()));
+        assert_eq!(parts("-r 0-9 http://h/a"), [of("http://h/a", "0-9")]);
+        assert_eq!(
+            parts("-r 0-9,-5 http://h/a http://h/b"),
+            [
+                of("http://h/a", "0-9"),
+                of("http://h/a", "-5"),
+                of("http://h/b", "0-9"),
+                of("http://h/b", "-5")
+            ]
+        );
+        assert_eq!(parts("http://h/a"), [("http://h/a".to_owned(), None)]);
+    }
+
+    #[test]
     fn a_wrong_command_line_is_found_before_anything_is_fetched() {
         for (arguments, named) in [
             ("-o x http://h/a http://h/b", "one target"),
@@ -350,6 +383,8 @@ mod tests {
             ("-i list --head-url http://h/s", "--head-url"),
             ("-i list --checksum sha-256:00", "--checksum"),
             ("-i - -H @-", "stdin"),
+            ("-i list -r 0-1,5-9", "--range"),
+            ("-r 0-1,5-9 --checksum sha-256:00 http://h/a", "--checksum"),
             ("http://h/a ftp://h/b", "ftp"),
             ("-q info http://h/a", "is a command"),
             ("-s 100k http://h/a", "power of two"),

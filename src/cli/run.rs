@@ -119,7 +119,8 @@ async fn run(
     let name = |download: &Download| download.url();
     let url =
         download.as_ref().map_or_else(|_| place.as_ref().map_or_else(String::new, ToString::to_string), name);
-    let mut observer = Observer::new(board, index, url, feedback);
+    let part = download.as_ref().ok().and_then(Download::part);
+    let mut observer = Observer::new(board, index, (url, part), feedback);
     let ended = match download {
         Ok(download) => drive(download, &mut observer, &mut signals).await,
         Err(failure) => Err(failure),

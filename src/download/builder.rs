@@ -9,7 +9,7 @@ use reqwest::header::HeaderMap;
 
 use super::hosts_file::HostsFile;
 use super::pool::Pool;
-use super::request::{Beside, Download, Existing, FileTime, OnChange, Output, Request, SentDigests};
+use super::request::{Beside, Download, Existing, FileTime, Naming, OnChange, Output, Request, SentDigests};
 use super::tuning::Tuning;
 use super::validate::validated;
 use crate::error::Result;
@@ -68,6 +68,7 @@ impl DownloadBuilder {
             segment_size: None,
             headers: HeaderMap::new(),
             part: Part::From(0),
+            naming: Naming::Plain,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(15),
             retries: 5,
@@ -199,6 +200,18 @@ impl DownloadBuilder {
     /// ```
     pub fn part(mut self, part: Part) -> Self {
         self.request.part = part;
+        self
+    }
+
+    /// Puts the [part](Self::part) behind the target's name, `disk.img.0-99`: for several parts of one object, each in a file
+    /// of its own.
+    ///
+    /// ```
+    /// let tail = haul::Download::builder("https://example.org/x").part(haul::Part::Last(100)).part_in_name().build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    pub fn part_in_name(mut self) -> Self {
+        self.request.naming = Naming::WithPart;
         self
     }
 

@@ -24,6 +24,10 @@ pub struct Partial {
     pub target: PathBuf,
     /// Bytes in the target when it is whole.
     pub length: u64,
+    /// The bytes of the object that the target will hold; none where the object's length was not known.
+    pub part: ByteRange,
+    /// Bytes of the whole object; 0 where that was not known.
+    pub object_length: u64,
     /// Bytes in place, as far as the checkpoint says. They are checked when the download goes on.
     pub in_place: u64,
     /// The unit of the checkpoint in bytes.
@@ -64,6 +68,8 @@ impl Partial {
         Ok(Self {
             target: target.path(),
             length: segments.length(),
+            part: identity.extent(),
+            object_length: identity.total,
             in_place: ledger.bytes(),
             segment_size: segments.size(),
             segments: segments.count(),

@@ -105,6 +105,14 @@ pub(crate) enum FileTime {
     LastModified,
 }
 
+/// How the target's name comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    Plain,
+    /// With the part of the object at its end.
+    WithPart,
+}
+
 /// What is left beside the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beside {
@@ -124,6 +132,7 @@ pub(crate) struct Request {
     pub(crate) segment_size: Option<u64>,
     pub(crate) headers: HeaderMap,
     pub(crate) part: Part,
+    pub(crate) naming: Naming,
     pub(crate) connect_timeout: Duration,
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
@@ -245,6 +254,18 @@ impl Download {
     /// ```
     pub async fn run(self) -> Result<Report> {
         self.start().await
+    }
+
+    /// The part of the object that it is of; `None`: all of it.
+    ///
+    /// ```
+    /// let tail = haul::Download::builder("https://example.org/x").part(haul::Part::Last(100)).build()?;
+    /// assert_eq!(tail.part().map(|part| part.to_string()).as_deref(), Some("-100"));
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    #[must_use]
+    pub fn part(&self) -> Option<Part> {
+        Some(self.0.part).filter(|part| *part != Part::From(0))
     }
 
     /// Asks the server what it offers, for one byte.

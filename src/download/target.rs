@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::name::{self, CHECKPOINT, HASHES, NEW_HASHES, PART};
-use super::request::{Existing, Output, Request};
+use super::request::{Existing, Naming, Output, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::disk::SystemDisk;
 use crate::store::medium::{Disk, Durability, Entry, FileFacts, Folder};
@@ -43,7 +43,10 @@ impl Target {
         if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
             return Err(not_a_file());
         }
-        let name = path.file_name().ok_or_else(not_a_file)?.to_owned();
+        let mut name = path.file_name().ok_or_else(not_a_file)?.to_owned();
+        if request.naming == Naming::WithPart {
+            name.push(format!(".{}", request.part));
+        }
         let dir = folder_of(path);
         let (disk, durability) = (request.disk.as_ref(), request.durability);
         make_folders(disk, &dir, durability).map_err(|error| Error::io(&dir, "make the folder", error))?;
