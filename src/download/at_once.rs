@@ -49,7 +49,7 @@ impl Session {
     /// by it, and the answer has all of it.
     fn comes_at_once(&self, probe: &Probe) -> Option<Mode> {
         let request = &self.request;
-        let length = probe.object.length.filter(|length| *length <= request.tuning.at_once)?;
+        let length = probe.object.length.filter(|length| *length < request.tuning.at_once)?;
         let (Answer::Part(body) | Answer::Whole(body)) = &probe.answer else { return None };
         let all = body.position() == 0 && body.left() == Some(length) && request.part == Part::From(0);
         let small = request.max_size.is_none_or(|most| length <= most);

@@ -273,7 +273,7 @@ pub(super) fn number(name: &str) -> Option<u64> {
 
 /// The same, where an object of that size comes at once.
 pub(super) fn at_once() -> Tuning {
-    Tuning { first_span: OBJECT.len, at_once: OBJECT.len, ..small() }
+    Tuning { first_span: OBJECT.len, at_once: OBJECT.len + 1, ..small() }
 }
 
 /// Says how to see a failure again.

@@ -10,7 +10,7 @@ use crate::http::retry::Backoff;
 pub(crate) struct Tuning {
     /// How many bytes the first request asks for: they count, and the length is not known yet.
     pub(crate) first_span: u64,
-    /// Objects of at most so many bytes may come at once, in memory, if they come within this time.
+    /// Objects of fewer bytes may come at once, in memory, if they come within this time.
     pub(crate) at_once: u64,
     pub(crate) at_once_time: Duration,
     /// Fewer bytes are not worth a request of their own while there is a choice.
