@@ -203,3 +203,43 @@ fn who_stays_slow_at_the_end_is_asked_for_again_ever_less_often() {
     let tried = link.run(60 * SECOND, 0.1 * MB).len();
     assert!((5..=9).contains(&tried), "{tried}");
 }
+
+/// One look, at a moment when nothing is quiet, at lines of these ages and rates.
+fn one_look(redialer: &mut Redialer, lines: &[(Duration, Duration, f64)]) {
+    let line = |(worker, (age, silent, rate)): (usize, &(Duration, Duration, f64))| Line {
+        worker,
+        silent: Some(*silent),
+        answered: true,
+        age: *age,
+        rate: Some(*rate),
+        left: 100 << 20,
+    };
+    let lines: Vec<_> = lines.iter().enumerate().map(line).collect();
+    let received = redialer.received + 1;
+    redialer.judge(Look { now: 10 * SECOND, received, first_byte: FIRST_BYTE, spare: 0, lines: &lines });
+}
+
+#[test]
+fn who_has_just_begun_says_nothing_of_what_a_connection_does() {
+    let mut redialer = Redialer::new(RedialTerms { silence: SECOND, jobs: 7 });
+    let (old, young) = ((SECOND + TICK, TICK, MB), (SECOND, TICK, MB / 100.0));
+    one_look(&mut redialer, &[old, old, old, young, young, young, young]);
+    assert!((redialer.typical - MB).abs() < 1.0, "{}", redialer.typical);
+}
+
+#[test]
+fn only_who_has_spoken_for_a_while_has_done_well() {
+    for (age, silent, rate, well) in [
+        (SECOND, TICK, MB, false),
+        (SECOND + TICK, TICK, MB, true),
+        (2 * SECOND, SECOND, MB, false),
+        (2 * SECOND, TICK, MB / 4.0, true),
+        (2 * SECOND, TICK, MB / 4.1, false),
+    ] {
+        let mut redialer = Redialer::new(RedialTerms { silence: SECOND, jobs: 4 });
+        redialer.typical = MB;
+        redialer.in_vain.insert(0, 1);
+        one_look(&mut redialer, &[(age, silent, rate)]);
+        assert_eq!(redialer.in_vain.contains_key(&0), !well, "{age:?}, {silent:?}, {rate}");
+    }
+}
