@@ -7,7 +7,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use haul::Part;
@@ -25,6 +24,7 @@ pub(crate) const EXAMPLES: &str = "\
   haul -d /tmp -j 16 https://example.org/a.iso   into /tmp, 16 requests at once
   haul -H @token.txt --json https://example.org/private.tar
   haul -i list.txt --skip-existing               a list; the same command again goes on where it stopped
+  haul -o - https://example.org/a.tar | tar x     no file in between
   haul status disk.img                           what an interrupted download holds
   haul verify disk.img                           is it still what was downloaded (--keep-hashes)?
   haul tune https://example.org/disk.img         how many jobs are worth it there?";
@@ -132,9 +132,13 @@ pub(crate) struct ManyArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Target")]
 pub(crate) struct TargetArgs {
-    /// Target file; /dev/null fetches and discards [default: the server's name for it, else the URL's]
-    #[arg(short, long, value_name = "PATH", value_parser = PathBufValueParser::new().try_map(values::output))]
+    /// Target file; - is stdout, in order while it is fetched in parallel; /dev/null fetches and discards [default: the
+    /// server's name for it, else the URL's]
+    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
+    /// For -o -: bytes in memory that wait for those before them, at the most
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = values::size)]
+    pub(crate) window: u64,
     /// Folder for the target
     #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
@@ -525,7 +529,6 @@ mod tests {
     fn what_is_not_there_yet_or_contradicts_is_a_usage_error() {
         for line in [
             "haul",
-            "haul -o - http://h/x",
             "haul --jobs some http://h/x",
             "haul --force --skip-existing http://h/x",
             "haul --if-newer --force http://h/x",

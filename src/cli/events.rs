@@ -6,6 +6,7 @@ use haul::{Event, Outcome, Part, Phase, Progress, Report};
 use serde::Serialize;
 
 use super::exit::Failure;
+use super::output::Stream;
 use super::tally::{Numbers, Tally};
 use super::{human, output};
 
@@ -50,9 +51,9 @@ enum Line<'a> {
     },
     Done {
         url: &'a str,
-        /// `downloaded`; or the target `existed`, or is `not_modified`, and was left alone.
+        /// `downloaded` or `piped`; or the target `existed`, or is `not_modified`, and was left alone.
         outcome: &'static str,
-        /// `null` where everything was discarded.
+        /// `null` where everything was discarded or piped.
         path: Option<String>,
         bytes: u64,
         bytes_fetched: u64,
@@ -97,6 +98,7 @@ pub(crate) struct Journal {
     url: String,
     /// The part of the object, where it is not all of it.
     range: Option<String>,
+    stream: Stream,
     last_progress: Instant,
     /// Stdout took no more and that was said.
     broken: bool,
@@ -104,8 +106,9 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// `url` is the one without secrets.
-    pub(crate) fn new(url: String, part: Option<Part>) -> Self {
-        Self { url, range: part.map(|part| part.to_string()), last_progress: Instant::now(), broken: false }
+    pub(crate) fn new(url: String, part: Option<Part>, stream: Stream) -> Self {
+        let range = part.map(|part| part.to_string());
+        Self { url, range, stream, last_progress: Instant::now(), broken: false }
     }
 
     pub(crate) fn event(&mut self, event: &Event) {
@@ -143,7 +146,7 @@ impl Journal {
 
     /// A journal that cannot be written is no reason to end a download that goes well.
     fn write(&mut self, text: &str) {
-        if let Err(error) = output::stdout(text)
+        if let Err(error) = output::to(self.stream, text)
             && !self.broken
         {
             self.broken = true;
@@ -155,7 +158,7 @@ impl Journal {
 /// Says what several downloads came to.
 pub(crate) fn summary(tally: &Tally, elapsed: Duration) {
     let line = Line::Summary { url: (), numbers: tally.numbers(), elapsed_ms: milliseconds(elapsed) };
-    let mut journal = Journal::new(String::new(), None);
+    let mut journal = Journal::new(String::new(), None, Stream::Stdout);
     journal.write(&output::json(&line));
 }
 
@@ -189,6 +192,7 @@ fn line_of_report<'a>(url: &'a str, report: &Report) -> Line<'a> {
         url,
         outcome: match report.outcome {
             Outcome::Downloaded => "downloaded",
+            Outcome::Piped => "piped",
             Outcome::Existed => "existed",
             Outcome::NotModified => "not_modified",
         },

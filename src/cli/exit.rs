@@ -35,6 +35,8 @@ pub(crate) enum ExitCode {
     HungUp = 129,
     /// SIGINT: 128 + 2.
     Interrupted = 130,
+    /// Who reads stdout has gone: 128 + SIGPIPE, as of other programs in a pipe.
+    ClosedPipe = 141,
     /// SIGTERM: 128 + 15.
     Terminated = 143,
 }
@@ -62,6 +64,7 @@ impl ExitCode {
             Self::Corrupt => "corrupt",
             Self::Local => "local",
             Self::Locked => "locked",
+            Self::ClosedPipe => "closed_pipe",
             Self::HungUp | Self::Interrupted | Self::Terminated => "cancelled",
         }
     }
@@ -121,6 +124,10 @@ impl Failure {
 
     /// Says it on stderr, in one line; with its causes, one line each, where they are asked for.
     pub(crate) fn report(&self, with_causes: bool) {
+        if self.code == ExitCode::ClosedPipe {
+            // That is how pipes end: `haul -o - URL | head`.
+            return;
+        }
         output::stderr(&format!("haul: {}", self.message));
         for cause in self.causes.iter().filter(|_| with_causes) {
             output::stderr(&format!("  because: {cause}"));
@@ -133,7 +140,10 @@ impl From<haul::Error> for Failure {
         let causes =
             std::iter::successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source())
                 .map(ToString::to_string);
-        Self { code: error.kind().into(), message: error.to_string(), causes: causes.collect() }
+        let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        let closed = cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe);
+        let code = if closed { ExitCode::ClosedPipe } else { error.kind().into() };
+        Self { code, message: error.to_string(), causes: causes.collect() }
     }
 }
 

@@ -114,13 +114,14 @@ pub(crate) fn summary(label: &str, report: &Report) -> String {
     match report.outcome {
         Outcome::Existed => return format!("{label}: exists already{proof}, nothing to do"),
         Outcome::NotModified => return format!("{label}: not modified, nothing to do"),
-        Outcome::Downloaded => {}
+        Outcome::Downloaded | Outcome::Piped => {}
     }
     let rate =
         human::mean_rate(report.received, report.elapsed).map(|rate| format!(", {}", human::rate(rate)));
     let resumed =
         (report.resumed > 0).then(|| format!(" ({} were there already)", human::bytes(report.resumed)));
-    let discarded = if report.path.is_none() { ", discarded" } else { "" };
+    let discarded = report.path.is_none() && report.outcome != Outcome::Piped;
+    let discarded = if discarded { ", discarded" } else { "" };
     format!(
         "{label}: {} in {}{}{discarded}{proof}{}",
         human::bytes(report.length),
@@ -135,6 +136,7 @@ fn proof(report: &Report) -> String {
     match &report.proof {
         Some(Proof { checksum, source: ProofSource::Given }) => format!(", {} right", checksum.algorithm()),
         Some(Proof { checksum, source }) => format!(", {} right ({source})", checksum.algorithm()),
+        None if report.outcome == Outcome::Piped => ", no digest".to_owned(),
         None if report.path.is_none() || report.outcome != Outcome::Downloaded => String::new(),
         None => ", no digest".to_owned(),
     }

@@ -30,7 +30,7 @@ impl Observer {
         (url, part): (String, Option<Part>),
         feedback: Feedback,
     ) -> Self {
-        let journal = feedback.json.then(|| Journal::new(url.clone(), part));
+        let journal = feedback.json.map(|stream| Journal::new(url.clone(), part, stream));
         Self { board, index, label: url, verbosity: feedback.verbosity, journal }
     }
 

@@ -5,8 +5,41 @@
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
 
 use serde::Serialize;
+
+/// One of the two that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Writes a line to one of the two.
+pub(crate) fn to(stream: Stream, line: &str) -> io::Result<()> {
+    match stream {
+        Stream::Stdout => stdout(line),
+        Stream::Stderr => {
+            stderr(line);
+            Ok(())
+        }
+    }
+}
+
+/// Stdout for bytes that are not ours: as they are, and at once.
+#[derive(Debug)]
+pub(crate) struct RawStdout;
+
+impl Write for RawStdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(io::stdout().as_fd(), bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Writes a line to stdout. Fails where what was said would be lost: a full disk.
 pub(crate) fn stdout(line: &str) -> io::Result<()> {

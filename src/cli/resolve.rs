@@ -16,6 +16,7 @@ use super::args::{
 };
 use super::exit::Failure;
 use super::list::Entry;
+use super::output::{RawStdout, Stream};
 use super::queue::{List, Queue, Source};
 use super::requests::{self, Requests, STDIN_HEADERS};
 use super::shard::Shard;
@@ -41,8 +42,8 @@ pub(crate) struct Feedback {
     pub(crate) progress: ProgressStyle,
     /// How much is said on stderr beside it.
     pub(crate) verbosity: Verbosity,
-    /// Whether events go to stdout as JSON lines.
-    pub(crate) json: bool,
+    /// Where events go as JSON lines.
+    pub(crate) json: Option<Stream>,
 }
 
 /// How progress is drawn.
@@ -84,7 +85,8 @@ impl Surroundings {
 /// Decides everything that the command line leaves open.
 pub(crate) fn resolve(arguments: DownloadArgs, surroundings: Surroundings) -> Result<Config, Failure> {
     refuse_contradictions(&arguments)?;
-    let feedback = resolve_feedback(&arguments.feedback, surroundings);
+    let piped = arguments.target.output.as_deref().is_some_and(is_stdout);
+    let feedback = resolve_feedback(&arguments.feedback, surroundings, piped);
     let (at_once, skips) = (at_once(&arguments.many), arguments.target.skip_existing);
     let source = arguments.many.input_file.as_deref().map(Source::named);
     let requests = Requests::resolve(&arguments.request)?.limited(&arguments.many);
@@ -191,7 +193,7 @@ pub(crate) fn resolve_repair(arguments: &RepairArgs, surroundings: Surroundings)
     let builder = requests::described(url, request)?.output(file).existing(Existing::Repair);
     let builder = checked(with_jobs(builder, *jobs), check).durability(durability(*no_sync));
     let queue = Queue { downloads: vec![builder.build()?], list: None };
-    Ok(Config { queue, at_once: 1, skips: false, feedback: resolve_feedback(feedback, surroundings) })
+    Ok(Config { queue, at_once: 1, skips: false, feedback: resolve_feedback(feedback, surroundings, false) })
 }
 
 /// How many columns an answer on stdout may have.
@@ -213,7 +215,7 @@ fn builder(url: &Secret, requests: &Requests, arguments: &DownloadArgs) -> Downl
             args::OnChange::Fail => OnChange::Fail,
         });
     if let Some(path) = &target.output {
-        builder = to(builder, path);
+        builder = if is_stdout(path) { builder.pipe(RawStdout, target.window) } else { to(builder, path) };
     }
     builder = checked(with_jobs(builder, fetch.jobs), check);
     if let Some(bytes) = fetch.segment_size {
@@ -281,12 +283,17 @@ fn to(builder: DownloadBuilder, path: &Path) -> DownloadBuilder {
     if is_null(path) { builder.discard() } else { builder.output(path) }
 }
 
+/// The bytes themselves, for the next program.
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// The one target that is no regular file: everything is fetched and nothing kept.
 fn is_null(path: &Path) -> bool {
     path == Path::new("/dev/null")
 }
 
-fn resolve_feedback(arguments: &FeedbackArgs, surroundings: Surroundings) -> Feedback {
+fn resolve_feedback(arguments: &FeedbackArgs, surroundings: Surroundings, piped: bool) -> Feedback {
     let verbosity = match (arguments.quiet, arguments.verbose) {
         (true, _) => Verbosity::Quiet,
         (false, true) => Verbosity::Verbose,
@@ -301,7 +308,9 @@ fn resolve_feedback(arguments: &FeedbackArgs, surroundings: Surroundings) -> Fee
         ProgressChoice::Auto | ProgressChoice::Bar | ProgressChoice::Plain => ProgressStyle::Plain,
         ProgressChoice::None => ProgressStyle::None,
     };
-    Feedback { progress, verbosity, json: arguments.json }
+    // Stdout is the object's then.
+    let stream = if piped { Stream::Stderr } else { Stream::Stdout };
+    Feedback { progress, verbosity, json: arguments.json.then_some(stream) }
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ async fn run_all(
 }
 
 fn sum_up(tally: &Tally, elapsed: Duration, feedback: Feedback, skips: bool) {
-    if feedback.json {
+    if feedback.json.is_some() {
         events::summary(tally, elapsed);
     } else if feedback.verbosity > Verbosity::Quiet {
         tally.summary(elapsed, skips).iter().for_each(|line| output::stderr(line));

@@ -47,7 +47,7 @@ impl Tally {
             Ok(report) => {
                 self.received += report.received;
                 *(match report.outcome {
-                    Outcome::Downloaded => &mut self.done,
+                    Outcome::Downloaded | Outcome::Piped => &mut self.done,
                     Outcome::Existed | Outcome::NotModified => &mut self.existed,
                 }) += 1;
             }

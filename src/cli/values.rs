@@ -3,7 +3,6 @@
 //! The errors are fragments that say what to write instead: clap puts the option and the value before them.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use haul::{ByteRange, Part};
@@ -124,14 +123,6 @@ pub(crate) fn parallel_downloads(text: &str) -> Result<Jobs, String> {
 pub(crate) fn per_host(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=256).contains(number));
     number.ok_or_else(|| "give a number from 1 to 256".into())
-}
-
-/// A target file.
-pub(crate) fn output(path: PathBuf) -> Result<PathBuf, String> {
-    if path == Path::new("-") {
-        return Err("writing to stdout is not there yet; give a file, or ./- for one of that name".into());
-    }
-    Ok(path)
 }
 
 /// A part of the object as HTTP writes it: `A-B` with both ends included, `A-`, `-N` (RFC 9110 §14.1.2).
@@ -278,7 +269,5 @@ mod tests {
         assert!(["0", "257", "-1", "x"].into_iter().all(|text| parallel_downloads(text).is_err()));
         assert_eq!(per_host("256"), Ok(256));
         assert!(["0", "257", "-1", "x"].into_iter().all(|text| per_host(text).is_err()));
-        assert!(output("-".into()).unwrap_err().contains("not there yet"));
-        assert_eq!(output("./-".into()), Ok("./-".into()));
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 
 use super::hosts_file::HostsFile;
+use super::pipe::{Piped, Sink};
 use super::pool::Pool;
 use super::request::{Beside, Download, Existing, FileTime, Naming, OnChange, Output, Request, SentDigests};
 use super::tuning::Tuning;
@@ -121,6 +122,20 @@ impl DownloadBuilder {
     /// ```
     pub fn discard(mut self) -> Self {
         self.request.output = Output::Nowhere;
+        self
+    }
+
+    /// Writes the bytes to this, in their order, while they are fetched in parallel: at most so many bytes at once
+    /// (`window`, at least 1 MiB) are in memory, waiting for those before them. There is no file, and nothing to resume; bytes that
+    /// are out cannot be taken back, so that a change of the object is an error then. What is built more than once
+    /// writes to the same.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").pipe(std::io::sink(), 64 << 20).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    pub fn pipe(mut self, writer: impl std::io::Write + Send + 'static, window: u64) -> Self {
+        self.request.output = Output::Piped(Piped { sink: Sink::new(writer), window });
         self
     }
 

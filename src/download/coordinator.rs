@@ -19,6 +19,7 @@ use super::control::Control;
 use super::crew::Crew;
 use super::failures::{Failure, Failures};
 use super::files::Files;
+use super::pipe::Outflow;
 use super::progress::Phase;
 use super::redial::{Look, RedialTerms, Redialer};
 use super::reporter::Reporter;
@@ -119,6 +120,10 @@ struct Coordinator<'a> {
     committer: Option<Committer>,
     troubles: mpsc::Receiver<Trouble>,
     scheduler: Scheduler,
+    /// Of a pipe: what is out makes room.
+    outflow: Option<Outflow>,
+    /// The segments before this one may be fetched.
+    open: usize,
     workers: JoinSet<()>,
     /// Who works in which task.
     tasks: HashMap<task::Id, WorkerId>,
@@ -162,8 +167,13 @@ impl<'a> Coordinator<'a> {
             }
             None => (None, mpsc::channel(1).1),
         };
+        let outflow = files.outflow();
+        let open = outflow.as_ref().map_or(segments.count(), |outflow| outflow.open_segments(segments));
+        let missing = files.ledger.complete().clear_runs().map(|run| run.start.min(open)..run.end.min(open));
         Self {
-            scheduler: Scheduler::new(files.ledger.complete().clear_runs(), least_span),
+            scheduler: Scheduler::new(missing, least_span),
+            outflow,
+            open,
             throttle: match job.tuner.take() {
                 Some(tuner) => Throttle::tuned(tuner, Instant::now()),
                 None => Throttle::fixed(job.request.jobs, job.request.tuning.throttle_memory, Instant::now()),
@@ -198,6 +208,10 @@ impl<'a> Coordinator<'a> {
                 Some(read_back) = claims.next() => self.on_claim(read_back)?,
                 Some(Err(panic)) = self.workers.join_next() => self.on_panic(panic)?,
                 Some(trouble) = self.troubles.recv() => Some(self.on_trouble(trouble)?),
+                more = moved(&mut self.outflow) => {
+                    self.on_outflow(more).await?;
+                    None
+                }
                 _ = ticks.tick() => {
                     self.on_tick()?;
                     None
@@ -208,6 +222,20 @@ impl<'a> Coordinator<'a> {
             }
         }
         Ok(Turn::Whole)
+    }
+
+    /// More is out, and so there is room for more; or nobody takes it.
+    async fn on_outflow(&mut self, more: bool) -> Result<()> {
+        let Some(outflow) = self.outflow.as_ref().filter(|_| more) else {
+            let ended = self.files.proving.failure().await;
+            let unknown = || Error::new(ErrorKind::Internal, "nothing writes the bytes");
+            return Err(ended.unwrap_or_else(unknown).at(&self.job.request.url));
+        };
+        let open = outflow.open_segments(self.files.ledger.segments());
+        self.scheduler.put_back(self.open..open.max(self.open));
+        self.open = open.max(self.open);
+        self.dispatch();
+        Ok(())
     }
 
     fn hire(&mut self, worker: WorkerId) {
@@ -245,6 +273,9 @@ impl<'a> Coordinator<'a> {
         for (index, crcs) in (first..).zip(crcs) {
             self.files.land(index, *crcs);
             self.failures.land(index);
+        }
+        if self.outflow.is_some() {
+            self.files.follow();
         }
         self.dirty = true;
         self.publish();
@@ -465,6 +496,14 @@ impl<'a> Coordinator<'a> {
                 Ok(Turn::Rewrite(error))
             }
         }
+    }
+}
+
+/// Waits until more is out; for ever where nothing goes out.
+async fn moved(outflow: &mut Option<Outflow>) -> bool {
+    match outflow {
+        Some(outflow) => outflow.moved().await,
+        None => std::future::pending().await,
     }
 }
 

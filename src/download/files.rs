@@ -6,8 +6,9 @@ use std::time::SystemTime;
 
 use super::blocking::blocking;
 use super::claimed::Claimed;
+use super::pipe::{Outflow, Piped};
 use super::proving::Proving;
-use super::request::Request;
+use super::request::{Output, Request};
 use crate::bitmap::Bitmap;
 use crate::checksum::Algorithm;
 use crate::digest::Crcs;
@@ -17,7 +18,7 @@ use crate::plan;
 use crate::range::Segments;
 use crate::store::checkpoint::{Checkpoint, Identity, NO_FILE};
 use crate::store::commit::{CheckpointFile, Snapshot};
-use crate::store::disk::Nowhere;
+use crate::store::memory::Ring;
 use crate::store::part::PartFile;
 
 /// What is on the disk, and what is known of it.
@@ -40,6 +41,8 @@ pub(crate) struct Files {
     pub(crate) streamed: Option<Ledger>,
     /// What is computed for the proof while bytes land.
     pub(crate) proving: Proving,
+    /// Where the bytes go, if that is no file.
+    piped: Option<Piped>,
     /// The segments of earlier runs that are still believed.
     inherited: Bitmap,
 }
@@ -53,12 +56,8 @@ impl Files {
         identity: Identity,
         reserve: u64,
     ) -> Result<Self> {
-        let length = identity.extent().len();
-        let ledger = Ledger::new(segments(request, length)?);
-        let Some(claimed) = claimed else {
-            let part = PartFile::streamed(Path::new("/dev/null"), Arc::new(Nowhere));
-            return Ok(Self::new(part, None, identity, ledger));
-        };
+        let ledger = Ledger::new(segments(request, identity.extent().len())?);
+        let Some(claimed) = claimed else { return Ok(Self::in_memory(request, identity, ledger)) };
         // The checkpoint first: it is the lock.
         let medium = claimed.medium()?;
         let target = &claimed.target;
@@ -79,6 +78,17 @@ impl Files {
         // What is reserved needs no more room.
         files.room = if reserve == 0 { target.folder().free_space().ok() } else { None };
         Ok(files)
+    }
+
+    /// What is kept nowhere, or only until it is out.
+    fn in_memory(request: &Request, identity: Identity, ledger: Ledger) -> Self {
+        let piped = match &request.output {
+            Output::Piped(piped) => Some(piped.clone()),
+            _ => None,
+        };
+        let ring = Ring::new(piped.as_ref().map_or(0, |piped| piped.window));
+        let part = PartFile::streamed(Path::new("/dev/null"), Arc::new(ring));
+        Self { piped, ..Self::new(part, None, identity, ledger) }
     }
 
     pub(crate) fn new(
@@ -102,6 +112,7 @@ impl Files {
             room: None,
             streamed: None,
             proving: Proving::default(),
+            piped: None,
             inherited,
         }
     }
@@ -109,7 +120,13 @@ impl Files {
     /// These will be asked for at the end: computes them from now on, while the bytes land.
     pub(crate) fn prove_by(&mut self, algorithms: Vec<Algorithm>) {
         let segments = Some(self.ledger.segments().count()).filter(|count| *count > 0);
-        self.proving = Proving::by(algorithms, &self.part, segments);
+        let sink = self.piped.as_ref().map(|piped| piped.sink.clone());
+        self.proving = Proving::by(algorithms, &self.part, segments, sink);
+    }
+
+    /// How far the bytes are out; `None` where they stay.
+    pub(crate) fn outflow(&self) -> Option<Outflow> {
+        Some(Outflow::new(self.proving.done()?, self.piped.as_ref()?.window))
     }
 
     /// A segment has landed: its bytes are written.
@@ -233,7 +250,12 @@ impl Files {
 }
 
 fn segments(request: &Request, length: u64) -> Result<Segments> {
-    plan::segments(length, request.segment_size).ok_or_else(|| {
+    let size = match &request.output {
+        // There is no checkpoint for which the user's could matter.
+        Output::Piped(piped) => Some(piped.segment_size()),
+        _ => request.segment_size,
+    };
+    plan::segments(length, size).ok_or_else(|| {
         let possible = Segments::new(length, Segments::MAX_SIZE).is_some();
         let (kind, hint) = match request.segment_size {
             Some(_) if possible => (ErrorKind::Usage, "use a larger --segment-size"),
@@ -256,7 +278,7 @@ mod tests {
 
     #[test]
     fn h50_after_a_failed_sync_only_what_was_durable_and_never_refuted_is_complete() {
-        let part = PartFile::streamed(Path::new("/t/x.part"), Arc::new(Nowhere));
+        let part = PartFile::streamed(Path::new("/t/x.part"), Arc::new(Ring::new(0)));
         let Checkpoint { identity, ledger, .. } = checkpoint(3);
         let durable = checkpoint(2).ledger.complete().clone();
         let mut files = Files::new(part, None, identity, ledger);
@@ -269,7 +291,7 @@ mod tests {
 
     #[test]
     fn h50_what_a_failed_sync_cost_does_not_count_as_resumed() {
-        let part = PartFile::streamed(Path::new("/t/x.part"), Arc::new(Nowhere));
+        let part = PartFile::streamed(Path::new("/t/x.part"), Arc::new(Ring::new(0)));
         let Checkpoint { identity, ledger, .. } = checkpoint(3);
         let mut files = Files::new(part, None, identity, ledger);
         assert_eq!(files.resumed, 3 * SEGMENT);

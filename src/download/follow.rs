@@ -1,5 +1,5 @@
-//! Hashes a file from its start while it is still being written: as far as it is in place, from the page cache, so that
-//! the last byte is hashed a moment after it has come.
+//! Reads a file from its start while it is still being written, as far as it is in place: hashes it, from the page cache, so
+//! that the last byte is hashed a moment after it has come; and writes it out, where it is for a pipe.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::blocking::{blocking, joined};
+use super::pipe::Sink;
 use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::range::ByteRange;
@@ -21,6 +22,8 @@ const BUFFER: u64 = 256 << 10;
 #[derive(Debug)]
 pub(crate) struct Follower {
     reached: watch::Sender<Reached>,
+    /// How many bytes were hashed, and written out. Closed when it has ended.
+    done: watch::Receiver<u64>,
     task: JoinHandle<Result<Vec<Checksum>>>,
 }
 
@@ -36,9 +39,32 @@ struct Reached {
 }
 
 impl Follower {
+    /// Hashes the file.
     pub(crate) fn start(file: Arc<PartFile>, algorithms: Vec<Algorithm>) -> Self {
+        Self::writing(file, algorithms, None)
+    }
+
+    /// And writes what was read to the `sink`, if there is one, before it counts as done.
+    pub(crate) fn writing(file: Arc<PartFile>, algorithms: Vec<Algorithm>, sink: Option<Sink>) -> Self {
         let (reached, seen) = watch::channel(Reached::default());
-        Self { reached, task: tokio::spawn(follow(file, algorithms, seen)) }
+        let (tell, done) = watch::channel(0);
+        Self { reached, done, task: tokio::spawn(follow(file, algorithms, sink, seen, tell)) }
+    }
+
+    /// How many bytes are done. Closed when it has ended, be it because it failed.
+    pub(crate) fn done(&self) -> watch::Receiver<u64> {
+        self.done.clone()
+    }
+
+    /// Why it has ended before the end.
+    pub(crate) async fn failure(self) -> Error {
+        let early = || Error::new(ErrorKind::Internal, "what follows the file has ended");
+        joined(self.task).await.err().unwrap_or_else(early)
+    }
+
+    /// Whether any byte may have been done.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.reached.borrow().bytes > 0 || self.reached.borrow().taken_back > 0
     }
 
     /// From the first byte on so many are in place now.
@@ -67,20 +93,30 @@ impl Follower {
 async fn follow(
     file: Arc<PartFile>,
     algorithms: Vec<Algorithm>,
+    sink: Option<Sink>,
     mut seen: watch::Receiver<Reached>,
+    tell: watch::Sender<u64>,
 ) -> Result<Vec<Checksum>> {
-    let start =
-        || Hashing { hashers: algorithms.iter().copied().map(Hasher::new).collect(), ..Hashing::default() };
+    let start = || Hashing {
+        hashers: algorithms.iter().copied().map(Hasher::new).collect(),
+        sink: sink.clone(),
+        ..Hashing::default()
+    };
     let mut hashing = start();
     let mut taken_back = 0;
     loop {
         let reached = *seen.borrow_and_update();
         if reached.taken_back != taken_back {
+            if sink.is_some() && hashing.at > 0 {
+                let message = "it was cut short, and what is out cannot be taken back";
+                return Err(Error::new(ErrorKind::Network, message).hint("run the same command again"));
+            }
             (hashing, taken_back) = (start(), reached.taken_back);
         }
         if hashing.at < reached.bytes {
             let (file, end) = (Arc::clone(&file), reached.bytes.min(hashing.at + STEP));
             hashing = blocking(move || hashing.step(&file, end)).await?;
+            tell.send_replace(hashing.at);
         } else if reached.whole {
             return Ok(hashing.hashers.into_iter().map(Hasher::finish).collect());
         } else {
@@ -96,6 +132,7 @@ async fn follow(
 #[derive(Default)]
 struct Hashing {
     hashers: Vec<Hasher>,
+    sink: Option<Sink>,
     at: u64,
     buffer: Vec<u8>,
 }
@@ -107,6 +144,9 @@ impl Hashing {
             let piece = ByteRange::new(self.at, end.min(self.at + BUFFER));
             file.read(&mut self.buffer, piece)?;
             self.hashers.iter_mut().for_each(|hasher| hasher.update(&self.buffer));
+            if let Some(sink) = &self.sink {
+                sink.write(&self.buffer)?;
+            }
             self.at = piece.end;
         }
         Ok(self)

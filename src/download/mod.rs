@@ -34,6 +34,7 @@ mod look;
 mod looks;
 pub(crate) mod name;
 mod partial;
+mod pipe;
 mod pool;
 mod progress;
 mod proof;

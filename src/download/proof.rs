@@ -7,7 +7,7 @@ use reqwest::header::HeaderMap;
 
 use super::blocking::blocking;
 use super::follow::Follower;
-use super::request::SentDigests;
+use super::request::{Output, SentDigests};
 use super::session::Session;
 use super::target::Target;
 use crate::checksum::{Algorithm, Checksum, Proof, ProofSource};
@@ -24,7 +24,8 @@ impl Session {
     pub(super) fn prove_by(&mut self, object: &Object) {
         let algorithms = algorithms(&self.expected(Some(&object.clone().or_proved_as(self.object.as_ref()))));
         // What is discarded is not compared with anything.
-        if let Some(files) = self.files.as_mut().filter(|_| self.claimed.is_some()) {
+        let compared = self.request.output != Output::Nowhere;
+        if let Some(files) = self.files.as_mut().filter(|_| compared) {
             files.prove_by(algorithms);
         }
     }
@@ -32,14 +33,17 @@ impl Session {
     /// Compares what is in place with every checksum of it that is known; gives the first.
     pub(super) async fn prove(&mut self) -> Result<Option<Proof>> {
         let expected = self.expected(self.object.as_ref());
-        let Some(files) = self.files.as_mut().filter(|_| self.claimed.is_some()) else { return Ok(None) };
-        if expected.is_empty() {
+        let (piped, compared) = (self.is_piped(), self.request.output != Output::Nowhere);
+        let Some(files) = self.files.as_mut().filter(|_| compared) else { return Ok(None) };
+        // The end of a pipe is waited for in any case.
+        if expected.is_empty() && !piped {
             return Ok(None);
         }
         let (proving, part, length) = (mem::take(&mut files.proving), Arc::clone(&files.part), files.length);
         let (ledger, wanted) = (files.ledger.clone(), algorithms(&expected));
         let finish = async move { proving.finish(&wanted, &part, length, &ledger).await };
         let found = self.unless_cancelled(finish).await?;
+        let expected: Vec<_> = expected.into_iter().filter(|proof| !piped || is_of(&found, proof)).collect();
         match mismatch(&found, &expected) {
             Some(expected) => Err(self.refute(&found, expected).await),
             None => Ok(expected.into_iter().next()),
@@ -85,7 +89,14 @@ impl Session {
     /// What is there is not the object: the part file stays for a look, and no later run resumes from it.
     async fn refute(&mut self, found: &[Checksum], expected: &Proof) -> Error {
         self.files = None;
-        let Some(claimed) = &mut self.claimed else { return Error::new(ErrorKind::Internal, "no files") };
+        let Proof { checksum, source } = expected;
+        let found = found.iter().find(|found| found.algorithm() == checksum.algorithm());
+        let found = found.map(ToString::to_string).unwrap_or_default();
+        let error =
+            Error::new(ErrorKind::Corrupt, format!("its checksum is {found}, not {checksum} ({source})"));
+        let Some(claimed) = &mut self.claimed else {
+            return error.at(&self.url).hint("what came out is not the object: throw it away");
+        };
         let (part, path) = (claimed.target.part_path(), claimed.target.checkpoint_path());
         let erased = match claimed.medium() {
             Ok(medium) => blocking(move || CheckpointFile::erase(&path, medium.as_ref())).await,
@@ -94,11 +105,6 @@ impl Session {
         if let Err(error) = erased {
             return error;
         }
-        let Proof { checksum, source } = expected;
-        let found = found.iter().find(|found| found.algorithm() == checksum.algorithm());
-        let found = found.map(ToString::to_string).unwrap_or_default();
-        let error =
-            Error::new(ErrorKind::Corrupt, format!("its checksum is {found}, not {checksum} ({source})"));
         error.at(part.display()).hint(match source {
             ProofSource::Header(_) => {
                 "the same command fetches everything again, and --ignore-digests does not mind what the server says"
@@ -116,6 +122,11 @@ pub(super) fn algorithms(proofs: &[Proof]) -> Vec<Algorithm> {
     algorithms.sort_unstable();
     algorithms.dedup();
     algorithms
+}
+
+/// Whether it was computed what this could be compared with.
+fn is_of(found: &[Checksum], proof: &Proof) -> bool {
+    found.iter().any(|found| found.algorithm() == proof.checksum.algorithm())
 }
 
 /// The first that the file does not have.

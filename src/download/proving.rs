@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::follow::Follower;
+use super::pipe::Sink;
 use crate::checksum::{Algorithm, Checksum};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::store::part::PartFile;
 
@@ -18,15 +21,25 @@ pub(crate) struct Proving {
     /// Of each segment that is in place for certain.
     crcs: Vec<u64>,
     follower: Option<Follower>,
+    /// Nothing is kept of what was followed.
+    is_out: bool,
 }
 
 impl Proving {
-    /// Of a file of so many segments, which land in any order; of a stream, where it is none.
-    pub(crate) fn by(mut ordered: Vec<Algorithm>, file: &Arc<PartFile>, segments: Option<usize>) -> Self {
+    /// Of a file of so many segments, which land in any order; of a stream, where it is none. What follows the file
+    /// writes it to the `sink`.
+    pub(crate) fn by(
+        mut ordered: Vec<Algorithm>,
+        file: &Arc<PartFile>,
+        segments: Option<usize>,
+        sink: Option<Sink>,
+    ) -> Self {
         let is_crc = |algorithm: &Algorithm| segments.is_some() && algorithm.crc().is_some();
         let crc = ordered.iter().position(is_crc).map(|index| ordered.remove(index));
-        let follower = (!ordered.is_empty()).then(|| Follower::start(Arc::clone(file), ordered));
-        Self { crc, crcs: vec![0; crc.and(segments).unwrap_or_default()], follower }
+        let is_out = sink.is_some();
+        let follows = !ordered.is_empty() || is_out;
+        let follower = follows.then(|| Follower::writing(Arc::clone(file), ordered, sink));
+        Self { crc, crcs: vec![0; crc.and(segments).unwrap_or_default()], follower, is_out }
     }
 
     /// What every segment's CRC is wanted by.
@@ -37,6 +50,21 @@ impl Proving {
     /// Whether the bytes are wanted in their order.
     pub(crate) fn follows(&self) -> bool {
         self.follower.is_some()
+    }
+
+    /// How far what follows the file has come.
+    pub(crate) fn done(&self) -> Option<watch::Receiver<u64>> {
+        self.follower.as_ref().map(Follower::done)
+    }
+
+    /// Whether bytes may be out that nothing can take back.
+    pub(crate) fn is_on_its_way(&self) -> bool {
+        self.is_out && self.follower.as_ref().is_none_or(Follower::has_begun)
+    }
+
+    /// Why what follows the file has ended before the end.
+    pub(crate) async fn failure(&mut self) -> Option<Error> {
+        Some(self.follower.take()?.failure().await)
     }
 
     /// A segment is in place for certain, and has this CRC.
@@ -63,12 +91,14 @@ impl Proving {
         ledger: &Ledger,
     ) -> Result<Vec<Checksum>> {
         let mut found: Vec<_> = self.combined(ledger).into_iter().collect();
+        // What is out is not there to be read again.
+        let out = self.is_out;
         if let Some(follower) = self.follower.take() {
             found.extend(follower.finish(length).await?);
         }
         let is_found = |algorithm: &Algorithm| found.iter().any(|known| known.algorithm() == *algorithm);
         let missing: Vec<_> = wanted.iter().copied().filter(|algorithm| !is_found(algorithm)).collect();
-        if !missing.is_empty() {
+        if !missing.is_empty() && !out {
             found.extend(Follower::start(Arc::clone(file), missing).finish(length).await?);
         }
         Ok(found)

@@ -35,6 +35,8 @@ pub enum Mode {
 pub enum Outcome {
     /// The target is whole and has its name now.
     Downloaded,
+    /// All bytes were written to what was given for them.
+    Piped,
     /// The target existed and was left alone.
     Existed,
     /// The target existed, and the server has nothing newer.
@@ -52,7 +54,7 @@ pub enum Outcome {
 pub struct Report {
     /// How it succeeded.
     pub outcome: Outcome,
-    /// The target; `None` when everything was discarded.
+    /// The target; `None` when everything was discarded, or piped.
     pub path: Option<PathBuf>,
     /// Bytes in the target.
     pub length: u64,

@@ -11,6 +11,7 @@ use super::handle::Handle;
 use super::hosts_file::HostsFile;
 use super::inspect::{self, Offer};
 use super::list::ListSource;
+use super::pipe::Piped;
 use super::pool::Pool;
 use super::report::Report;
 use super::tuning::Tuning;
@@ -87,6 +88,14 @@ pub(crate) enum Output {
     Proposed,
     File(PathBuf),
     Nowhere,
+    Piped(Piped),
+}
+
+impl Output {
+    /// A file, and so with a name, a lock and a checkpoint.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self, Self::Proposed | Self::File(_))
+    }
 }
 
 /// What becomes of digests that the server sends.

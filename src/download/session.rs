@@ -115,7 +115,7 @@ pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Repor
 impl Session {
     async fn run(&mut self) -> Result<Report> {
         self.read_list().await?;
-        if self.request.output != Output::Nowhere
+        if self.request.output.is_file()
             && let Some(report) = self.claim_known().await?
         {
             return Ok(report);
@@ -209,7 +209,11 @@ impl Session {
     /// The first bytes of the object that are still to be fetched: as many as one probe asks for, and no more
     /// than are missing in a row.
     fn first_missing(&self) -> ByteRange {
-        let first_span = self.request.tuning.first_span;
+        let first_span = match &self.request.output {
+            // What there is no room for would be sent in vain.
+            Output::Piped(piped) => piped.window.min(self.request.tuning.first_span),
+            _ => self.request.tuning.first_span,
+        };
         let known = match (&self.files, self.left()) {
             (Some(files), _) => Some((&files.identity, &files.ledger)),
             (None, left) => left.map(|left| (&left.identity, &left.ledger)),
@@ -302,7 +306,8 @@ impl Session {
                 return Ok(None);
             }
         }
-        Ok(Some(self.report(Outcome::Downloaded, length, proof)))
+        let outcome = if self.is_piped() { Outcome::Piped } else { Outcome::Downloaded };
+        Ok(Some(self.report(outcome, length, proof)))
     }
 
     /// Gives the file its name.
@@ -353,6 +358,10 @@ impl Session {
             validator: self.validator(),
             proof,
         }
+    }
+
+    pub(super) fn is_piped(&self) -> bool {
+        matches!(self.request.output, Output::Piped(_))
     }
 
     pub(super) fn validator(&self) -> Option<Validator> {

@@ -143,6 +143,15 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
+    /// Waits until what goes out has made room for so many bytes more.
+    async fn make_room(&self, bytes: u64) -> Result<()> {
+        let Some(mut outflow) = self.files.outflow() else { return Ok(()) };
+        if outflow.room(self.written.bytes + bytes).await {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Local, "nothing takes the bytes"))
+    }
+
     async fn pause_after(&self, fault: &Fault, failures: u32) -> Result<()> {
         let asked = match verdict(fault, Stage::Fetching, failures) {
             Verdict::Stop(kind) => return Err(Error::new(kind, fault.to_string()).at(self.looker.url)),
@@ -169,6 +178,7 @@ impl<'a> Stream<'a> {
                 continue;
             }
             self.check_size(bytes.len() as u64)?;
+            self.make_room(bytes.len() as u64).await?;
             let write = || self.files.part.write_at(&bytes, self.written.bytes);
             in_place(self.files.part.makes_wait(), write).map_err(|error| self.with_room(error))?;
             self.written.add(&bytes);

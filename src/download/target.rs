@@ -24,7 +24,7 @@ impl Target {
     pub(crate) fn given(request: &Request) -> Result<Option<Self>> {
         match &request.output {
             Output::File(path) => Self::new(request, &request.dir.join(path)).map(Some),
-            Output::Proposed | Output::Nowhere => Ok(None),
+            Output::Proposed | Output::Nowhere | Output::Piped(_) => Ok(None),
         }
     }
 

@@ -147,6 +147,10 @@ impl Session {
     }
 
     async fn replace_files(&mut self, identity: Identity, reserve: u64) -> Result<()> {
+        if self.files.as_ref().is_some_and(|files| files.proving.is_on_its_way()) {
+            let message = "it would have to be fetched again, and what is out cannot be taken back";
+            return Err(Error::new(ErrorKind::Changed, message).at(&self.url));
+        }
         // The old ones are closed first; their lock stays with the claim.
         self.files = None;
         self.unproven = false;
@@ -306,13 +310,23 @@ impl Session {
         self.object = Some(object.clone());
         self.mode = Mode::Stream(reason);
         self.announce(1);
-        let (written, object) = self.run_stream(body, object).await?;
+        let (written, object) = match self.run_stream(body, object).await {
+            Ok(streamed) => streamed,
+            Err(error) => return Err(self.files_failure().await.unwrap_or(error)),
+        };
         self.object = Some(object);
         if let Some(files) = &mut self.files {
             files.length = written.bytes();
             files.streamed = written.into_ledger();
         }
         Ok(())
+    }
+
+    /// What goes out knows best why it has ended.
+    async fn files_failure(&mut self) -> Option<Error> {
+        let files = self.files.as_mut()?;
+        let ended = files.outflow().is_some_and(|outflow| outflow.is_closed());
+        if ended { files.proving.failure().await.map(|error| error.at(&self.url)) } else { None }
     }
 
     async fn run_stream(&self, body: Body, object: Object) -> Result<(Written, Object)> {

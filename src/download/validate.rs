@@ -10,6 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::range::{MAX_LENGTH, Part, Segments};
 use crate::url::{SafeUrl, printable};
 
+/// What a read brings has to fit, and some of what is next.
+const LEAST_WINDOW: u64 = 1 << 20;
 /// Headers that haul sets, because its promises hang on them.
 const OURS: [HeaderName; 13] = [
     header::RANGE,
@@ -36,11 +38,16 @@ pub(super) fn validated(described: DownloadBuilder) -> Result<Request> {
     request.head_url = described.head_url.as_deref().map(SafeUrl::parse).transpose()?;
     request.checksums = described.checksums.iter().map(|text| text.parse()).collect::<Result<_>>()?;
     request.checksum_list = described.checksum_file.as_deref().map(ListSource::parse).transpose()?;
-    if request.existing == Existing::IfNewer {
-        refuse_to_refresh(&request)?;
+    if request.existing == Existing::IfNewer && request.part != Part::From(0) {
+        return Err(usage("a newer version of a part", "leave out --range or --if-newer"));
     }
-    if request.output == Output::Nowhere {
-        refuse_to_discard(&request)?;
+    match &request.output {
+        Output::Proposed | Output::File(_) => {}
+        Output::Nowhere => refuse_without_a_file(&request, "what is discarded")?,
+        Output::Piped(piped) if piped.window < LEAST_WINDOW => {
+            return Err(usage("a window of less than 1 MiB", "give it more memory"));
+        }
+        Output::Piped(_) => refuse_without_a_file(&request, "what is piped")?,
     }
     if request.checksum_list.is_some() && request.part != Part::From(0) {
         return Err(usage(
@@ -69,28 +76,17 @@ pub(super) fn validated(described: DownloadBuilder) -> Result<Request> {
     Ok(request)
 }
 
-/// What a newer version cannot be asked of.
-fn refuse_to_refresh(request: &Request) -> Result<()> {
-    if request.output == Output::Nowhere {
-        return Err(usage("a newer version of what is discarded", "name a file with -o"));
-    }
-    if request.part != Part::From(0) {
-        return Err(usage("a newer version of a part", "leave out --range or --if-newer"));
-    }
-    Ok(())
-}
-
-/// Of what is discarded nothing can be asked.
-fn refuse_to_discard(request: &Request) -> Result<()> {
-    let message = match request {
-        _ if request.checksum_list.is_some() || !request.checksums.is_empty() => {
-            "a checksum of what is discarded"
-        }
-        _ if request.beside == Beside::Hashes => "hashes of what is discarded",
-        _ if request.existing == Existing::Repair => "a repair of what is discarded",
+/// What can only be asked of files; of what is discarded not even a checksum.
+fn refuse_without_a_file(request: &Request, what: &str) -> Result<()> {
+    let checked = request.checksum_list.is_some() || !request.checksums.is_empty();
+    let asked = match request {
+        _ if checked && request.output == Output::Nowhere => "a checksum",
+        _ if request.beside == Beside::Hashes => "hashes",
+        _ if request.existing == Existing::IfNewer => "a newer version",
+        _ if request.existing == Existing::Repair => "a repair",
         _ => return Ok(()),
     };
-    Err(usage(message, "name a file with -o"))
+    Err(usage(format!("{asked} of {what}"), "name a file with -o"))
 }
 
 fn usage(message: impl Into<String>, hint: &str) -> Error {

@@ -9,6 +9,7 @@ mod copy;
 pub(crate) mod disk;
 pub(crate) mod hashes;
 pub(crate) mod medium;
+pub(crate) mod memory;
 pub(crate) mod part;
 mod trial;
 mod waits;
