@@ -526,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_yet_or_contradicts_is_a_usage_error() {
+    fn what_contradicts_or_means_nothing_is_a_usage_error() {
         for line in [
             "haul",
             "haul --jobs some http://h/x",
