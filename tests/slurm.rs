@@ -70,7 +70,7 @@ fn an_array_fetches_each_entry_once_and_goes_on_where_it_was_cancelled() {
     let job = cluster.submit(&script);
     let small = |n| dir.path().join(format!("data/{n}")).exists();
     cluster.wait_until("the small ones are there", |_| (0..40).all(small));
-    assert!(server.wait_for_body_bytes(2 << 20, PATIENCE), "{}", said(dir.path()));
+    assert!(server.wait_for_body_bytes(5 << 20, PATIENCE), "{}", said(dir.path()));
     cluster.cancel(&job);
     let ends = cluster.wait(&job);
     assert!(ends.len() == TASKS && ends.iter().any(|end| end.starts_with("CANCELLED")), "{ends:?}");
@@ -87,5 +87,6 @@ fn an_array_fetches_each_entry_once_and_goes_on_where_it_was_cancelled() {
     assert_eq!(cluster.wait(&job), vec!["COMPLETED 0:0"; TASKS], "{}", said(dir.path()));
     assert_whole(dir.path(), "/big", &big);
     let rest = server.body_bytes() - before;
-    assert!(rest < 7 << 20, "{rest} bytes, though a quarter was there");
+    // What was sent need not have been read.
+    assert!(rest < big.len - (1 << 20), "{rest} bytes, though half of it had been sent");
 }
