@@ -87,7 +87,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct DownloadArgs {
     /// What to download, http or https; several are fetched in this order
-    #[arg(required_unless_present = "input_file", value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(required_unless_present_any = ["input_file", "url_command"], value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) urls: Vec<Secret>,
     #[command(flatten)]
     pub(crate) many: ManyArgs,
@@ -317,6 +317,10 @@ pub(crate) struct ResumeArgs {
     /// Ignore and replace what an earlier run left
     #[arg(long)]
     pub(crate) restart: bool,
+    /// Command that prints a fresh URL of the object: run by sh when the URL is refused (401, 403, 404, 410), since it may
+    /// have expired, and at the start if there is none
+    #[arg(long, value_name = "CMD")]
+    pub(crate) url_command: Option<Secret>,
     /// Never wait for the disk: safe against a kill, not against a power cut
     #[arg(long)]
     pub(crate) no_sync: bool,
@@ -512,7 +516,8 @@ mod tests {
 
     #[test]
     fn h74_debug_shows_no_secret() {
-        let line = "haul -H X-Key:hunter2 --head-url http://hunter2@h/ http://h/x?hunter2";
+        let line =
+            "haul --url-command hunter2 -H X-Key:hunter2 --head-url http://hunter2@h/ http://h/x?hunter2";
         assert!(!format!("{:?}", parse(line).unwrap()).contains("hunter2"));
         assert!(!format!("{:?}", parse("haul info http://h/x?hunter2").unwrap()).contains("hunter2"));
     }

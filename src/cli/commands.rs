@@ -9,7 +9,7 @@ use super::args::{AnswerArgs, CancelArgs, Cli, Command, DownloadArgs, InfoArgs, 
 use super::exit::{ExitCode, Failure};
 use super::requests::described;
 use super::resolve::{Surroundings, resolve, resolve_repair};
-use super::{human, manual, messages, output, run, tune, verify};
+use super::{human, manual, messages, output, run, tune, url_command, verify};
 
 /// How many missing ranges a person is shown.
 const SHOWN: usize = 10;
@@ -37,7 +37,13 @@ pub(crate) fn execute(cli: Cli) -> ExitCode {
     })
 }
 
-fn download(arguments: DownloadArgs) -> Result<ExitCode, Failure> {
+fn download(mut arguments: DownloadArgs) -> Result<ExitCode, Failure> {
+    if let Some(command) = &arguments.resume.url_command
+        && arguments.urls.is_empty()
+        && arguments.many.input_file.is_none()
+    {
+        arguments.urls.push(url_command::first_url(command)?);
+    }
     run::download(resolve(arguments, Surroundings::detect())?)
 }
 

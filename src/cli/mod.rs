@@ -7,6 +7,7 @@
 //!                      │        └─► messages, board ─► progress   what a person sees, on stderr
 //!                      └──► tally                what it all came to
 //! commands: info, status, cancel               exit: codes and failures
+//! url_command: a fresh URL
 //! tune ─► chart, svg; verify                   manual: what is made of the definition: completions, man pages
 //! ```
 //!
@@ -36,6 +37,7 @@ mod signals;
 mod svg;
 mod tally;
 mod tune;
+mod url_command;
 mod values;
 mod verify;
 

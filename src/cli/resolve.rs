@@ -20,6 +20,7 @@ use super::output::{RawStdout, Stream};
 use super::queue::{List, Queue, Source};
 use super::requests::{self, Requests, STDIN_HEADERS};
 use super::shard::Shard;
+use super::url_command;
 use super::values::Jobs;
 
 /// What a download command does, with nothing left to decide.
@@ -102,7 +103,7 @@ pub(crate) fn resolve(arguments: DownloadArgs, surroundings: Surroundings) -> Re
 }
 
 fn refuse_contradictions(arguments: &DownloadArgs) -> Result<(), Failure> {
-    let DownloadArgs { urls, many, target, check, fetch, request, .. } = arguments;
+    let DownloadArgs { urls, many, target, check, fetch, request, resume, .. } = arguments;
     if let Some(Secret(word)) = urls.iter().find(|url| Cli::command().find_subcommand(&url.0).is_some()) {
         return Err(Failure::usage(format!(
             "{word} is a command: write haul {word}, and its options after it"
@@ -113,6 +114,9 @@ fn refuse_contradictions(arguments: &DownloadArgs) -> Result<(), Failure> {
     let keeps = target.output.as_deref().is_some_and(|path| !is_null(path));
     let reads_stdin = |Secret(text): &Secret| text == STDIN_HEADERS;
     let refusal = match () {
+        () if several && resume.url_command.is_some() => {
+            "--url-command is for one URL: start haul once for each"
+        }
         () if several && keeps => "several URLs cannot have one target: leave out -o, or use -d",
         () if several && request.head_url.is_some() => "--head-url is for one URL: start haul once for each",
         () if listed && !check.checksum.is_empty() => {
@@ -232,6 +236,9 @@ fn builder(url: &Secret, requests: &Requests, arguments: &DownloadArgs) -> Downl
     }
     if keep.keep_hashes {
         builder = builder.keep_hashes();
+    }
+    if let Some(command) = &resume.url_command {
+        builder = builder.fresh_url(url_command::asker(command));
     }
     if resume.restart {
         builder = builder.ignore_checkpoint();
@@ -388,6 +395,7 @@ mod tests {
         for (arguments, named) in [
             ("-o x http://h/a http://h/b", "one target"),
             ("--head-url http://h/s http://h/a http://h/b", "--head-url"),
+            ("--url-command x http://h/a http://h/b", "--url-command"),
             ("-i list -o x", "one target"),
             ("-i list --head-url http://h/s", "--head-url"),
             ("-i list --checksum sha-256:00", "--checksum"),

@@ -1,12 +1,15 @@
 //! Describes a download.
 
+use std::error::Error as StdError;
 use std::fmt;
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
+use super::fresh_url::FreshUrl;
 use super::hosts_file::HostsFile;
 use super::pipe::{Piped, Sink};
 use super::pool::Pool;
@@ -63,6 +66,7 @@ impl DownloadBuilder {
         let request = Request {
             url: placeholder.expect("a plain URL"),
             head_url: None,
+            fresh_url: None,
             output: Output::Proposed,
             dir: PathBuf::from("."),
             jobs: MOST_TUNED,
@@ -204,6 +208,24 @@ impl DownloadBuilder {
     /// ```
     pub fn head_url(mut self, url: impl Into<String>) -> Self {
         self.head_url = Some(url.into());
+        self
+    }
+
+    /// Whom to ask for a fresh URL of the same object when the one at hand is refused (401, 403, 404, 410): it may
+    /// have expired. It is a secret like any URL, and what it leads to has to prove itself as anything else: the same
+    /// length and validator. The custom headers go there only if it is of the origin that they were given for.
+    ///
+    /// ```
+    /// let signed = || async { Ok::<_, std::io::Error>("https://example.org/x?sig=2".to_owned()) };
+    /// let download = haul::Download::builder("https://example.org/x?sig=1").fresh_url(signed).build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    pub fn fresh_url<F, E>(mut self, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<String, E>> + Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        self.request.fresh_url = Some(FreshUrl::new(ask));
         self
     }
 

@@ -24,9 +24,10 @@ use super::progress::Phase;
 use super::redial::{Look, RedialTerms, Redialer};
 use super::reporter::Reporter;
 use super::request::Request;
+use super::resolution::{Resolution, Way};
 use super::throttle::Throttle;
 use super::verify::{ReadBack, verify};
-use super::worker::{Message, Shared, Span, WINDOW_TIME, Worker};
+use super::worker::{Again, Failed, Message, Shared, Span, WINDOW_TIME, Worker};
 use crate::digest::Crcs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Traffic;
@@ -56,7 +57,8 @@ pub(crate) struct Job<'a> {
     pub(crate) request: &'a Request,
     pub(crate) reporter: &'a Reporter,
     pub(crate) control: &'a Control,
-    pub(crate) traffic: &'a Arc<Traffic>,
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) way: Way<'a>,
     pub(crate) fetcher: Fetcher,
     /// Its place at the host.
     pub(crate) admission: Option<&'a Admission>,
@@ -128,6 +130,10 @@ struct Coordinator<'a> {
     /// Who works in which task.
     tasks: HashMap<task::Id, WorkerId>,
     crew: Crew,
+    /// Who knows where the object is now.
+    fetcher: Arc<Fetcher>,
+    /// Somebody was refused, and the object is looked at.
+    resolution: Option<Resolution<'a>>,
     idle: Vec<(WorkerId, oneshot::Sender<Span>)>,
     inbox: mpsc::Receiver<Message>,
     /// Held for new workers; also keeps the inbox open.
@@ -145,7 +151,6 @@ impl<'a> Coordinator<'a> {
     fn new(mut job: Job<'a>, files: &'a mut Files) -> Self {
         let segments = files.ledger.segments();
         let shared = Arc::new(Shared {
-            fetcher: job.fetcher.clone(),
             part: Arc::clone(&files.part),
             segments,
             base: files.identity.start,
@@ -167,6 +172,7 @@ impl<'a> Coordinator<'a> {
             }
             None => (None, mpsc::channel(1).1),
         };
+        let fetcher = Arc::new(job.fetcher.clone());
         let outflow = files.outflow();
         let open = outflow.as_ref().map_or(segments.count(), |outflow| outflow.open_segments(segments));
         let missing = files.ledger.complete().clear_runs().map(|run| run.start.min(open)..run.end.min(open));
@@ -186,6 +192,8 @@ impl<'a> Coordinator<'a> {
             workers: JoinSet::new(),
             tasks: HashMap::new(),
             crew: Crew::default(),
+            fetcher,
+            resolution: None,
             idle: Vec::new(),
             inbox,
             outbox,
@@ -207,6 +215,7 @@ impl<'a> Coordinator<'a> {
                 Some(message) = self.inbox.recv() => self.on_message(message)?,
                 Some(read_back) = claims.next() => self.on_claim(read_back)?,
                 Some(Err(panic)) = self.workers.join_next() => self.on_panic(panic)?,
+                resolved = Resolution::of(&mut self.resolution) => self.on_resolved(resolved?),
                 Some(trouble) = self.troubles.recv() => Some(self.on_trouble(trouble)?),
                 more = moved(&mut self.outflow) => {
                     self.on_outflow(more).await?;
@@ -261,9 +270,8 @@ impl<'a> Coordinator<'a> {
                 let _ = reply.send(self.scheduler.claim(worker, most));
             }
             Message::Landed { first, crcs } => self.on_landed(first, &crcs),
-            Message::Failed { worker, segment, progressed, fault, reply } => {
-                return self.on_fault(worker, segment, progressed, fault, reply);
-            }
+            Message::Failed(failed) if failed.fault.may_be_expiry() => self.on_refusal(failed)?,
+            Message::Failed(failed) => return self.on_fault(failed),
             Message::Broken { error } => return Err(error),
         }
         Ok(None)
@@ -305,14 +313,14 @@ impl<'a> Coordinator<'a> {
         Ok(None)
     }
 
-    fn on_fault(
-        &mut self,
-        worker: WorkerId,
-        segment: usize,
-        progressed: bool,
-        fault: Fault,
-        reply: oneshot::Sender<Duration>,
-    ) -> Result<Option<Turn>> {
+    /// Lets a worker ask again.
+    fn go_on(&self, reply: oneshot::Sender<Again>, wait: Duration, body: Option<Body>) {
+        // Only a worker that panicked does not listen, and `on_panic` hears of that.
+        let _ = reply.send(Again { wait, fetcher: Arc::clone(&self.fetcher), body });
+    }
+
+    fn on_fault(&mut self, failed: Failed) -> Result<Option<Turn>> {
+        let Failed { worker, segment, progressed, fault, reply, .. } = failed;
         let Failure { before, others_go_on } = self.failures.note(segment, progressed);
         let in_vain = if progressed { 0 } else { before + 1 };
         let wait_after = |asked| self.job.request.wait_after(&fault, in_vain, asked);
@@ -343,8 +351,7 @@ impl<'a> Coordinator<'a> {
         self.job.reporter.retry(Some(segment), fault.to_string(), wait);
         // With more at work than the limit allows this one lets go: its reply is dropped.
         if self.scheduler.leased() <= self.limit() {
-            // Only a worker that panicked does not listen, and `on_panic` hears of that.
-            let _ = reply.send(wait);
+            self.go_on(reply, wait, None);
         }
         self.crew.begin_anew(worker);
         Ok(None)
@@ -391,7 +398,7 @@ impl<'a> Coordinator<'a> {
             }
             self.crew.begin(worker);
             // Only a worker that panicked does not listen, and `on_panic` hears of that.
-            let _ = reply.send(Span { body });
+            let _ = reply.send(Span { fetcher: Arc::clone(&self.fetcher), body });
         }
         let requests = self.scheduler.leased();
         self.job.admission.iter().for_each(|admission| admission.note_requests(requests));
@@ -433,7 +440,7 @@ impl<'a> Coordinator<'a> {
     }
 
     /// Keeps in mind what the host took. Whether that can be written is of no matter.
-    async fn remember(&self) {
+    async fn remember(&mut self) {
         let request = self.job.request;
         // What one takes beside others says nothing of what it takes.
         let alone = self.job.admission.is_none_or(Admission::is_alone);
@@ -484,7 +491,7 @@ impl<'a> Coordinator<'a> {
             () if in_place == total => Phase::Finishing,
             () => Phase::Fetching,
         };
-        self.job.reporter.progress(phase, in_place, Some(total), self.job.traffic);
+        self.job.reporter.progress(phase, in_place, Some(total), &self.job.traffic);
     }
 
     /// Something failed behind the transfer's back.
@@ -498,6 +505,10 @@ impl<'a> Coordinator<'a> {
         }
     }
 }
+
+/// Refusals.
+#[path = "refusals.rs"]
+mod refusals;
 
 /// Waits until more is out; for ever where nothing goes out.
 async fn moved(outflow: &mut Option<Outflow>) -> bool {

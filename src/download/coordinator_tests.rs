@@ -10,6 +10,7 @@ use tokio::sync::{broadcast, watch};
 use super::*;
 use crate::digest::{Crcs, SegmentCrc};
 use crate::download::control::Command;
+use crate::download::looks::Looks;
 use crate::download::progress::Progress;
 use crate::download::request::{Download, Remains};
 use crate::http::answer::Pinned;
@@ -186,7 +187,9 @@ impl Bench {
         self.events = Some(seen);
         let reporter = Reporter::new(watch::channel(Progress::default()).0, events);
         let control = Control::new(self.commands.subscribe());
-        let job = job(&self.client, &self.request, &reporter, &control, &self.files.identity);
+        let (mut url, mut looks) = (self.request.url.clone(), Looks::default());
+        let way = Way { client: &mut self.client, url: &mut url, looks: &mut looks };
+        let job = job(way, &self.request, &reporter, &control, &self.files.identity);
         runtime.block_on(async {
             let bounded = tokio::time::timeout(Duration::from_secs(60), transfer(job, &mut self.files));
             bounded.await.expect("a transfer is bounded in time")
@@ -234,7 +237,7 @@ impl Bench {
 }
 
 fn job<'a>(
-    client: &'a Client,
+    way: Way<'a>,
     request: &'a Request,
     reporter: &'a Reporter,
     control: &'a Control,
@@ -247,17 +250,8 @@ fn job<'a>(
         encoding: None,
         send_pin: true,
     };
-    let fetcher = Fetcher::new(client.clone(), pinned);
-    Job {
-        request,
-        reporter,
-        control,
-        traffic: client.traffic(),
-        fetcher,
-        admission: None,
-        tuner: None,
-        first: None,
-    }
+    let (fetcher, traffic) = (Fetcher::new(way.client.clone(), pinned), Arc::clone(way.client.traffic()));
+    Job { request, reporter, control, traffic, way, fetcher, admission: None, tuner: None, first: None }
 }
 
 /// Panics when this byte is touched, as often as is left.
@@ -334,7 +328,9 @@ fn h67_a_segment_that_brings_down_worker_after_worker_ends_the_run() {
 async fn h67_what_a_worker_told_before_it_panicked_counts() {
     let mut bench = Bench::new(Resource::new(OBJECT), 1, false, |_, _| {});
     let (reporter, control) = (Reporter::silent(), Control::new(bench.commands.subscribe()));
-    let job = job(&bench.client, &bench.request, &reporter, &control, &bench.files.identity);
+    let (mut url, mut looks) = (bench.request.url.clone(), Looks::default());
+    let way = Way { client: &mut bench.client, url: &mut url, looks: &mut looks };
+    let job = job(way, &bench.request, &reporter, &control, &bench.files.identity);
     let mut coordinator = Coordinator::new(job, &mut bench.files);
     coordinator.scheduler.lease_up_to(0, 4);
     coordinator.scheduler.claim(0, 3);

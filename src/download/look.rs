@@ -160,12 +160,17 @@ impl Looker<'_> {
         let asked = match verdict(fault, Stage::Probing, failures) {
             Verdict::Retry => None,
             Verdict::Throttle(asked) => asked,
-            Verdict::Stop(ErrorKind::Refused) if self.again && failures < REFUSAL_RETRIES => None,
+            Verdict::Stop(ErrorKind::Refused) if self.may_come_back() && failures < REFUSAL_RETRIES => None,
             Verdict::Stop(kind) => return Err(Refusal::Final(self.refused(kind, fault))),
             Verdict::Probe => return Err(Refusal::Unsatisfiable),
             Verdict::Degrade => return Err(Refusal::Ranges),
         };
         self.wait_after(fault, failures, asked).await.map_err(Refusal::Final)
+    }
+
+    /// Whether a refusal may be one of the moment. One who has a way to a fresh URL does not wait for that.
+    fn may_come_back(&self) -> bool {
+        self.again && self.request.fresh_url.is_none()
     }
 
     /// Waits before a request is repeated that failed `failures` times before; fails when that was often enough.
@@ -202,7 +207,7 @@ impl Looker<'_> {
     fn refused(&self, kind: ErrorKind, fault: &Fault) -> Error {
         let error = self.error(kind, fault.to_string());
         match fault {
-            Fault::Status { code: 401 | 403 | 404 | 410, .. } if self.again => {
+            _ if fault.may_be_expiry() && self.again => {
                 error.hint("the URL may have expired: give a fresh one, with -o and the same name, to resume")
             }
             Fault::Status { code: 401 | 403, .. } => error.hint("check the URL and the credentials"),

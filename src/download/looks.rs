@@ -1,11 +1,11 @@
 //! Looks at the object in mid-run, because an answer did not fit: how many in a row, and what comes of one too many. Pure.
 
 use crate::error::ErrorKind;
-use crate::http::retry::Fault;
+use crate::http::retry::{Fault, LEAST_PROGRESS};
 
 /// The most looks at an object that stays the same and of which nothing comes.
 const MOST: u32 = 3;
-/// First spans that have to come between looks for them not to be looks in a row.
+/// What so many looks bring by themselves has to come between looks for them not to be looks in a row.
 const PROGRESS: u64 = 8;
 
 /// Looks in a row that brought nothing.
@@ -14,16 +14,16 @@ pub(super) struct Looks {
     count: u32,
     /// How many bytes were in place at the first of them.
     in_place: u64,
+    /// If-Match is left out of ranged requests: the URL's signature may not cover it (H23).
+    unpinned: bool,
 }
 
 /// What to do about an answer that did not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
-    /// Look again, after a pause; it is the look of this number. `unpin`: the probe, which has no pin, was answered,
-    /// and it may be the pin that the signature of the URL does not cover (H23).
+    /// Look again, after a pause; it is the look of this number.
     Again {
         count: u32,
-        unpin: bool,
     },
     /// Its nodes differ: ranges are not to be had.
     Stream,
@@ -31,22 +31,46 @@ pub(super) enum Judgement {
 }
 
 impl Looks {
-    /// Judges one more, with so many bytes in place. What a look brings by itself, a first span, is no sign that
-    /// ranges can be had: it takes several to begin anew.
-    pub(super) fn judge(&mut self, fault: &Fault, in_place: u64, first_span: u64) -> Judgement {
-        if self.count == 0 || in_place > self.in_place + PROGRESS * first_span {
-            *self = Self { count: 0, in_place };
+    /// Judges one more, with so many bytes in place. What a look `brings` by itself is no sign that ranges can be had: it
+    /// takes several times as much to begin anew.
+    pub(super) fn judge(&mut self, fault: &Fault, in_place: u64, brings: u64) -> Judgement {
+        if self.count == 0 || in_place > self.in_place + PROGRESS * brings {
+            (self.count, self.in_place) = (0, in_place);
         }
+        self.one_more(fault)
+    }
+
+    /// Judges one for a URL that is refused, after ranges from there have `brought` so many bytes: it may expire as often
+    /// as it likes, if only it is good for something.
+    pub(super) fn judge_refusal(&mut self, fault: &Fault, brought: u64) -> Judgement {
+        if brought >= LEAST_PROGRESS {
+            self.count = 0;
+        }
+        self.one_more(fault)
+    }
+
+    fn one_more(&mut self, fault: &Fault) -> Judgement {
         self.count += 1;
         match fault {
             _ if self.count <= MOST => {
-                let unpin = self.count > 1 && matches!(fault, Fault::Status { code: 403, .. });
-                Judgement::Again { count: self.count, unpin }
+                // The probe, which has no pin, was answered.
+                self.unpinned |= self.count > 1 && matches!(fault, Fault::Status { code: 403, .. });
+                Judgement::Again { count: self.count }
             }
-            Fault::Status { code: 401 | 403 | 404 | 410, .. } => Judgement::Stop(ErrorKind::Refused),
+            _ if fault.may_be_expiry() => Judgement::Stop(ErrorKind::Refused),
             Fault::Changed(_) | Fault::PreconditionFailed => Judgement::Stream,
             _ => Judgement::Stop(ErrorKind::Network),
         }
+    }
+
+    /// Whether ranged requests are pinned.
+    pub(super) fn pins(&self) -> bool {
+        !self.unpinned
+    }
+
+    /// Another version is fetched: what was looked at does not count.
+    pub(super) fn begin_anew(&mut self) {
+        (self.count, self.in_place) = (0, 0);
     }
 }
 
@@ -61,7 +85,7 @@ mod tests {
     }
 
     fn again(count: u32) -> Judgement {
-        Judgement::Again { count, unpin: false }
+        Judgement::Again { count }
     }
 
     #[test]
@@ -90,10 +114,25 @@ mod tests {
     }
 
     #[test]
+    fn h22_a_url_may_expire_as_often_as_it_likes_if_ranges_came_from_it() {
+        let judged = |brought| {
+            let mut looks = Looks::default();
+            [(); 50].map(|()| looks.judge_refusal(&refused(410), brought))
+        };
+        assert!(judged(LEAST_PROGRESS).iter().all(|judged| *judged == again(1)));
+        assert_eq!(judged(LEAST_PROGRESS - 1)[2..4], [again(3), Judgement::Stop(ErrorKind::Refused)]);
+    }
+
+    #[test]
     fn h23_the_pin_is_left_out_after_a_403_that_the_probe_did_not_meet() {
         let mut looks = Looks::default();
-        let judged = [(); 4].map(|()| looks.judge(&refused(403), 0, SPAN));
-        let unpinned = |count| Judgement::Again { count, unpin: true };
-        assert_eq!(judged, [again(1), unpinned(2), unpinned(3), Judgement::Stop(ErrorKind::Refused)]);
+        let mut pins = || {
+            let judged = looks.judge_refusal(&refused(403), 0);
+            (judged, looks.pins())
+        };
+        assert_eq!([pins(), pins(), pins()], [(again(1), true), (again(2), false), (again(3), false)]);
+        assert_eq!(pins().0, Judgement::Stop(ErrorKind::Refused));
+        looks.begin_anew();
+        assert!(!looks.pins());
     }
 }

@@ -23,6 +23,7 @@ mod failures;
 mod files;
 mod finish;
 mod follow;
+mod fresh_url;
 mod gate;
 mod gauge;
 mod handle;
@@ -45,6 +46,7 @@ mod repair;
 mod report;
 mod reporter;
 mod request;
+mod resolution;
 #[cfg(test)]
 mod scenarios;
 mod session;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 
 use super::builder::DownloadBuilder;
+use super::fresh_url::FreshUrl;
 use super::handle::Handle;
 use super::hosts_file::HostsFile;
 use super::inspect::{self, Offer};
@@ -135,6 +136,7 @@ pub(crate) enum Beside {
 pub(crate) struct Request {
     pub(crate) url: SafeUrl,
     pub(crate) head_url: Option<SafeUrl>,
+    pub(crate) fresh_url: Option<FreshUrl>,
     pub(crate) output: Output,
     pub(crate) dir: PathBuf,
     pub(crate) jobs: usize,

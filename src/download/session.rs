@@ -66,14 +66,12 @@ pub(super) struct Session {
     pub(super) mode: Mode,
     /// What was left is of another URL, and not proved to be of the same object yet.
     pub(super) unproven: bool,
-    /// If-Match is left out of ranged requests: the URL's signature may not cover it (H23).
-    pub(super) unpinned: bool,
     /// What earlier runs learned of the host.
     pub(super) known: Option<Learned>,
     began: Instant,
     restarts: u32,
     rewrites: u32,
-    looks: Looks,
+    pub(super) looks: Looks,
     /// Last, so that it is dropped last: who watches sees the end when the lock on the target is gone.
     pub(super) reporter: Reporter,
 }
@@ -101,7 +99,6 @@ pub(super) async fn run(request: Arc<Request>, control: Control, reporter: Repor
         listed: None,
         mode: Mode::Ranges,
         unproven: false,
-        unpinned: false,
         known: None,
         began: Instant::now(),
         restarts: 0,
@@ -126,7 +123,7 @@ impl Session {
         }
         loop {
             let asked = self.first_missing();
-            let probe = self.unless_cancelled(self.looker().probe(asked)).await?;
+            let probe = self.look(asked).await?;
             // That there is nothing newer is said of the file that was asked for.
             let names = !matches!(probe.answer, Answer::NotModified);
             if names
@@ -185,6 +182,20 @@ impl Session {
         let head = self.unless_cancelled(looker.head()).await?;
         self.object = Some(head);
         Ok(())
+    }
+
+    /// Asks for bytes of the object; from a fresh URL, where there is a way to one and this is refused.
+    async fn look(&mut self, range: ByteRange) -> Result<Probe> {
+        match self.unless_cancelled(self.looker().probe(range)).await {
+            Err(error) if error.kind() == ErrorKind::Refused => {
+                let fresh = self.request.fresh_url.clone().ok_or(error)?;
+                let mut url = self.unless_cancelled(fresh.get()).await?;
+                self.client = self.client.logged_in_at(&mut url);
+                self.url = url;
+                self.unless_cancelled(self.looker().probe(range)).await
+            }
+            looked => looked,
+        }
     }
 
     pub(super) fn looker(&self) -> Looker<'_> {
@@ -250,7 +261,7 @@ impl Session {
             self.reporter.note(format!("everything is fetched again: {reason}"));
             return Ok(());
         }
-        self.looks = Looks::default();
+        self.looks.begin_anew();
         self.reporter.event(Event::Restarted { reason });
         Ok(())
     }
@@ -259,10 +270,7 @@ impl Session {
     async fn judge_look(&mut self, fault: &Fault) -> Result<Option<String>> {
         let in_place = self.files.as_ref().map_or(0, |files| files.ledger.bytes());
         let count = match self.looks.judge(fault, in_place, self.request.tuning.first_span) {
-            Judgement::Again { count, unpin } => {
-                self.unpinned |= unpin;
-                count
-            }
+            Judgement::Again { count } => count,
             Judgement::Stream => return Ok(Some(fault.to_string())),
             Judgement::Stop(kind) => return Err(Error::new(kind, fault.to_string()).at(&self.url)),
         };

@@ -1,11 +1,14 @@
 //! One turn of a download: an answer is there; plan by it, get the files ready, and transfer.
 
+use std::sync::Arc;
+
 use super::blocking::blocking;
 use super::claimed::Claimed;
 use super::coordinator::{Job, Turn, transfer};
 use super::event::Event;
 use super::files::Files;
 use super::report::Mode;
+use super::resolution::Way;
 use super::session::Session;
 use super::stream::{Stream, Written, wanted};
 use crate::digest::SegmentCrc;
@@ -229,7 +232,7 @@ impl Session {
             length: identity.total,
             validator: identity.validator.clone(),
             encoding: identity.encoding.clone(),
-            send_pin: !self.unpinned,
+            send_pin: self.looks.pins(),
         };
         Fetcher::new(self.client.clone(), pinned)
     }
@@ -247,7 +250,8 @@ impl Session {
             request: &self.request,
             reporter: &self.reporter,
             control: &self.control,
-            traffic: self.client.traffic(),
+            traffic: Arc::clone(self.client.traffic()),
+            way: Way { client: &mut self.client, url: &mut self.url, looks: &mut self.looks },
             fetcher: fetcher.clone(),
             admission: self.admission.as_deref(),
             tuner,

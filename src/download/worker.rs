@@ -36,33 +36,62 @@ const WINDOW_BYTES: u64 = 8 << 20;
 #[derive(Debug)]
 pub(crate) enum Message {
     /// Nothing to do.
-    Idle { worker: WorkerId, reply: oneshot::Sender<Span> },
-    /// What was claimed has landed; the next segments of the lease are wanted.
-    Claim { worker: WorkerId, most: usize, reply: oneshot::Sender<Option<Claim>> },
-    /// These segments are written, from `first` on.
-    Landed { first: usize, crcs: Vec<Crcs> },
-    /// A request failed at that segment. The reply says how long to wait before the next.
-    Failed {
+    Idle {
         worker: WorkerId,
-        segment: usize,
-        progressed: bool,
-        fault: Fault,
-        reply: oneshot::Sender<Duration>,
+        reply: oneshot::Sender<Span>,
     },
+    /// What was claimed has landed; the next segments of the lease are wanted.
+    Claim {
+        worker: WorkerId,
+        most: usize,
+        reply: oneshot::Sender<Option<Claim>>,
+    },
+    /// These segments are written, from `first` on.
+    Landed {
+        first: usize,
+        crcs: Vec<Crcs>,
+    },
+    Failed(Failed),
     /// This machine failed: nothing to be repeated.
-    Broken { error: Error },
+    Broken {
+        error: Error,
+    },
 }
 
-/// A lease, and the probe's answer, which may be one to the first request for it.
+/// A request failed. The reply says how to go on.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) worker: WorkerId,
+    /// The segment that it was at, and the byte of the object.
+    pub(crate) segment: usize,
+    pub(crate) at: u64,
+    pub(crate) progressed: bool,
+    pub(crate) fault: Fault,
+    /// Whom it had asked.
+    pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) reply: oneshot::Sender<Again>,
+}
+
+/// How to go on after a failure.
+#[derive(Debug)]
+pub(crate) struct Again {
+    pub(crate) wait: Duration,
+    /// Whom to ask.
+    pub(crate) fetcher: Arc<Fetcher>,
+    /// What may be an answer already.
+    pub(crate) body: Option<Body>,
+}
+
+/// A lease, whom to ask, and the probe's answer, which may be one to the first request for it.
 #[derive(Debug)]
 pub(crate) struct Span {
+    pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) body: Option<Body>,
 }
 
 /// What all workers of a transfer share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) fetcher: Fetcher,
     pub(crate) part: Arc<PartFile>,
     pub(crate) segments: Segments,
     /// Where the file's first byte is in the object.
@@ -129,9 +158,11 @@ impl Worker {
         // A window may wait for the disk: the request does not wait for it.
         let start = self.shared.segments.range(claim.segments.start).start;
         let wanted = self.wanted(start, claim.lease_end);
-        let (asked, window) = join(self.ask_for(wanted, span.body), self.window(&claim)).await;
+        let Span { mut fetcher, body } = span;
+        let (asked, window) = join(self.ask_for(&fetcher, wanted, body), self.window(&claim)).await;
         let (mut asked, mut filling) = (Some(asked), Filling::new(window?, &claim, self.shared.proof));
-        let mut crumbs = Crumbs::new(self.shared.fetcher.timeout());
+        let mut ready = None;
+        let mut crumbs = Crumbs::new(fetcher.timeout());
         loop {
             self.shared.control.running().await;
             if filling.window.space() == 0 && !self.advance(&mut filling).await? {
@@ -140,7 +171,10 @@ impl Worker {
             let from = filling.window.position();
             let Asked { began, answer } = match asked.take() {
                 Some(asked) => asked,
-                None => self.ask_for(self.wanted(from, filling.lease_end), None).await,
+                None => {
+                    let wanted = self.wanted(from, filling.lease_end);
+                    self.ask_for(&fetcher, wanted, ready.take()).await
+                }
             };
             let reached = self.receive(&mut filling, answer).await;
             let (brought, full) = (filling.window.position() - from, filling.window.space() == 0);
@@ -152,11 +186,27 @@ impl Worker {
             };
             if let Some(fault) = fault {
                 crumbs.settle();
-                let (segment, progressed) = (filling.next, is_progress(brought, &fault));
-                let ask = |worker, reply| Message::Failed { worker, segment, progressed, fault, reply };
-                sleep(self.ask(ask).await?).await;
+                let place = (filling.next, filling.window.position() + self.shared.base);
+                let again = self.ask_again(place, brought, fault, fetcher).await?;
+                (fetcher, ready) = (again.fetcher, again.body);
+                sleep(again.wait).await;
             }
         }
+    }
+
+    /// Tells of a fault, and asks how to go on.
+    async fn ask_again(
+        &self,
+        (segment, at): (usize, u64),
+        brought: u64,
+        fault: Fault,
+        fetcher: Arc<Fetcher>,
+    ) -> Result<Again, Halt> {
+        let progressed = is_progress(brought, &fault);
+        self.ask(|worker, reply| {
+            Message::Failed(Failed { worker, segment, at, progressed, fault, fetcher, reply })
+        })
+        .await
     }
 
     /// What is missing of the lease, in the object.
@@ -166,7 +216,7 @@ impl Worker {
     }
 
     /// One request. The probe's answer may be one to it.
-    async fn ask_for(&self, wanted: ByteRange, ready: Option<Body>) -> Asked {
+    async fn ask_for(&self, fetcher: &Fetcher, wanted: ByteRange, ready: Option<Body>) -> Asked {
         let began = Instant::now();
         let mut called_off = self.gauge.begin().boxed();
         // The probe may have had to ask for other bytes than those that are missing.
@@ -175,15 +225,15 @@ impl Worker {
             None => tokio::select! {
                 biased;
                 () = &mut called_off => Ok(None),
-                body = self.open(wanted) => body.map(Some),
+                body = self.open(fetcher, wanted) => body.map(Some),
             },
         };
         Asked { began, answer: answer.map(|body| body.map(|body| (body, called_off))) }
     }
 
-    async fn open(&self, wanted: ByteRange) -> Result<Body, Fault> {
+    async fn open(&self, fetcher: &Fetcher, wanted: ByteRange) -> Result<Body, Fault> {
         let _waiting = self.gauge.wait();
-        self.shared.fetcher.open(wanted).await
+        fetcher.open(wanted).await
     }
 
     /// Writes what an answer brings, to the end of the lease.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use super::client::{Client, OpenAnswer, Traffic, fault};
 use super::headers;
 use super::retry::Fault;
 use crate::range::ByteRange;
+use crate::url::SafeUrl;
 
 /// A request slower than this, in bytes per second, counts as stalled (H44).
 pub(crate) const DRIP_RATE: u64 = 1 << 10;
@@ -24,11 +26,23 @@ pub(crate) const DRIP_RATE: u64 = 1 << 10;
 pub(crate) struct Fetcher {
     client: Client,
     pinned: Arc<Pinned>,
+    /// Body bytes of ranges.
+    brought: Arc<AtomicU64>,
 }
 
 impl Fetcher {
     pub(crate) fn new(client: Client, pinned: Pinned) -> Self {
-        Self { client, pinned: Arc::new(pinned) }
+        Self { client, pinned: Arc::new(pinned), brought: Arc::default() }
+    }
+
+    /// The same ranges from another URL, pinned or not.
+    pub(crate) fn moved(&self, client: Client, url: SafeUrl, send_pin: bool) -> Self {
+        Self::new(client, Pinned { url, send_pin, ..Pinned::clone(&self.pinned) })
+    }
+
+    /// How many bytes its ranges have brought.
+    pub(crate) fn brought(&self) -> u64 {
+        self.brought.load(Ordering::Relaxed)
     }
 
     /// The longest time without a byte.
@@ -47,7 +61,8 @@ impl Fetcher {
         }
         let answer = self.client.send(Method::GET, &self.pinned.url, &request).await?.answer;
         let range = check(answer.status().as_u16(), answer.headers(), range, &self.pinned)?;
-        Ok(Body::new(answer, range.start, Some(range.len()), &self.client))
+        let body = Body::new(answer, range.start, Some(range.len()), &self.client);
+        Ok(Body { counter: Some(Arc::clone(&self.brought)), ..body })
     }
 }
 
@@ -65,6 +80,8 @@ pub(crate) struct Body {
     timeout: Duration,
     pace: Pace,
     traffic: Arc<Traffic>,
+    /// Of who asked.
+    counter: Option<Arc<AtomicU64>>,
     _open: OpenAnswer,
 }
 
@@ -90,6 +107,7 @@ impl Body {
             timeout: client.timeout(),
             pace,
             traffic,
+            counter: None,
             _open: open,
         }
     }
@@ -133,6 +151,9 @@ impl Body {
             };
         };
         self.traffic.add_received(bytes.len());
+        if let Some(counter) = &self.counter {
+            counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
         // What is longer than the time-out is a process that was stopped (H67).
         self.pace.note(asked.elapsed().min(self.timeout), bytes.len() as u64)?;
         if let Some(left) = self.left {
@@ -191,7 +212,6 @@ mod tests {
     use crate::http::connections::Connections;
     use crate::http::network::Network;
     use crate::support::{Content, Fault as Wrong, Resource, Server, When};
-    use crate::url::SafeUrl;
 
     const OBJECT: Content = Content::new(1, 300_000);
 

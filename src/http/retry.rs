@@ -45,6 +45,11 @@ impl Fault {
     pub(crate) fn is_throttle(&self) -> bool {
         matches!(self, Self::Status { code: 429 | 503, .. })
     }
+
+    /// Whether the URL may have expired: another one of the same object may do.
+    pub(crate) fn may_be_expiry(&self) -> bool {
+        matches!(self, Self::Status { code: 401 | 403 | 404 | 410, .. })
+    }
 }
 
 impl fmt::Display for Fault {
