@@ -204,26 +204,33 @@ fn who_stays_slow_at_the_end_is_asked_for_again_ever_less_often() {
     assert!((5..=9).contains(&tried), "{tried}");
 }
 
-/// One look, at a moment when nothing is quiet, at lines of these ages and rates.
-fn one_look(redialer: &mut Redialer, lines: &[(Duration, Duration, f64)]) {
-    let line = |(worker, (age, silent, rate)): (usize, &(Duration, Duration, f64))| Line {
-        worker,
-        silent: Some(*silent),
-        answered: true,
-        age: *age,
-        rate: Some(*rate),
-        left: 100 << 20,
-    };
-    let lines: Vec<_> = lines.iter().enumerate().map(line).collect();
-    let received = redialer.received + 1;
-    redialer.judge(Look { now: 10 * SECOND, received, first_byte: FIRST_BYTE, spare: 0, lines: &lines });
+/// One that has answered.
+fn line(worker: WorkerId, age: Duration, silent: Duration, rate: f64, left: u64) -> Line {
+    Line { worker, silent: Some(silent), answered: true, age, rate: Some(rate), left }
 }
+
+/// Knows that a connection does a megabyte a second.
+fn redialer() -> Redialer {
+    let mut redialer = Redialer::new(RedialTerms { silence: SECOND, jobs: 4 });
+    redialer.typical = MB;
+    redialer
+}
+
+/// Looks at that time, when a byte has just come.
+fn look_at(redialer: &mut Redialer, now: Duration, first_byte: Duration, lines: &[Line]) -> Vec<WorkerId> {
+    let received = redialer.received + 1;
+    redialer.judge(Look { now, received, first_byte, spare: 0, lines })
+}
+
+const MUCH: u64 = 100 << 20;
 
 #[test]
 fn who_has_just_begun_says_nothing_of_what_a_connection_does() {
-    let mut redialer = Redialer::new(RedialTerms { silence: SECOND, jobs: 7 });
-    let (old, young) = ((SECOND + TICK, TICK, MB), (SECOND, TICK, MB / 100.0));
-    one_look(&mut redialer, &[old, old, old, young, young, young, young]);
+    let mut redialer = redialer();
+    redialer.typical = 0.0;
+    let old = [0, 1, 2].map(|worker| line(worker, SECOND + TICK, TICK, MB, MUCH));
+    let young = [3, 4, 5, 6].map(|worker| line(worker, SECOND, TICK, MB / 100.0, MUCH));
+    look_at(&mut redialer, SECOND, FIRST_BYTE, &[&old[..], &young].concat());
     assert!((redialer.typical - MB).abs() < 1.0, "{}", redialer.typical);
 }
 
@@ -236,10 +243,71 @@ fn only_who_has_spoken_for_a_while_has_done_well() {
         (2 * SECOND, TICK, MB / 4.0, true),
         (2 * SECOND, TICK, MB / 4.1, false),
     ] {
-        let mut redialer = Redialer::new(RedialTerms { silence: SECOND, jobs: 4 });
-        redialer.typical = MB;
+        let mut redialer = redialer();
         redialer.in_vain.insert(0, 1);
-        one_look(&mut redialer, &[(age, silent, rate)]);
+        look_at(&mut redialer, SECOND, FIRST_BYTE, &[line(0, age, silent, rate, MUCH)]);
         assert_eq!(redialer.in_vain.contains_key(&0), !well, "{age:?}, {silent:?}, {rate}");
+    }
+}
+
+#[test]
+fn who_is_slow_has_shown_it_speaks_and_would_be_long_at_it() {
+    let (quarter, far) = (SECOND / 4, SECOND / 5);
+    let moment = Duration::from_millis(1);
+    for (age, silent, rate, left, first_byte, slow) in [
+        (SECOND, TICK, MB / 10.0, MUCH, FIRST_BYTE, false),
+        (SECOND + TICK, TICK, MB / 10.0, MUCH, FIRST_BYTE, true),
+        // A far host shows it later.
+        (2 * SECOND, TICK, MB / 10.0, MUCH, far, false),
+        (2 * SECOND + TICK, TICK, MB / 10.0, MUCH, far, true),
+        // Who pauses is another matter.
+        (2 * SECOND, quarter, MB / 10.0, MUCH, FIRST_BYTE, false),
+        (2 * SECOND, quarter - moment, MB / 10.0, MUCH, FIRST_BYTE, true),
+        // A quarter of what is typical is not far from it.
+        (2 * SECOND, TICK, MB / 4.0, MUCH, FIRST_BYTE, false),
+        (2 * SECOND, TICK, MB / 4.1, MUCH, FIRST_BYTE, true),
+        // 2.5 s are twice what another would take with the second that it takes to show it.
+        (2 * SECOND, TICK, MB / 10.0, 250_000, FIRST_BYTE, false),
+        (2 * SECOND, TICK, MB / 10.0, 260_000, FIRST_BYTE, true),
+    ] {
+        let called_off = look_at(&mut redialer(), SECOND, first_byte, &[line(0, age, silent, rate, left)]);
+        assert_eq!(called_off, [0][..usize::from(slow)], "{age:?}, {silent:?}, {rate}, {left}");
+    }
+}
+
+#[test]
+fn the_budget_for_slow_ones_grows_every_five_silences() {
+    let mut redialer = redialer();
+    for (now, budget) in [(5 * SECOND, 1), (5 * SECOND + TICK, 2), (10 * SECOND, 2), (11 * SECOND, 3)] {
+        look_at(&mut redialer, now, FIRST_BYTE, &[]);
+        assert_eq!(redialer.budget, budget, "{now:?}");
+    }
+}
+
+#[test]
+fn a_far_host_may_be_silent_for_longer() {
+    let mut redialer = redialer();
+    let silent = SECOND + SECOND / 2;
+    let lines = [0, 1].map(|worker| line(worker, 9 * SECOND, silent, MB, MUCH));
+    look_at(&mut redialer, SECOND, SECOND / 2, &[]);
+    let look = |now| Look { now, received: 1, first_byte: SECOND / 2, spare: 0, lines: &lines };
+    assert_eq!(redialer.judge(look(SECOND + silent)), []);
+}
+
+#[test]
+fn after_an_outage_those_who_are_silent_have_an_eighth_of_a_second_more() {
+    let mut redialer = redialer();
+    redialer.outage = true;
+    let lines = [line(0, 9 * SECOND, 5 * SECOND, MB, MUCH), line(1, 9 * SECOND, TICK, MB, MUCH)];
+    let mut at = |millis| look_at(&mut redialer, Duration::from_millis(millis), FIRST_BYTE, &lines);
+    assert_eq!((at(10_000), at(10_124), at(10_125)), (vec![], vec![], vec![0]));
+}
+
+#[test]
+fn at_the_end_who_has_just_begun_is_left_alone_for_three_first_bytes() {
+    for (age, called_off) in [(300, vec![]), (301, vec![0])] {
+        let line = line(0, Duration::from_millis(age), TICK, MB / 10.0, 10 << 20);
+        let look = Look { now: SECOND, received: 1, first_byte: SECOND / 10, spare: 1, lines: &[line] };
+        assert_eq!(redialer().judge(look), called_off, "{age}");
     }
 }
