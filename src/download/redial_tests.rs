@@ -252,8 +252,7 @@ fn only_who_has_spoken_for_a_while_has_done_well() {
 
 #[test]
 fn who_is_slow_has_shown_it_speaks_and_would_be_long_at_it() {
-    let (quarter, far) = (SECOND / 4, SECOND / 5);
-    let moment = Duration::from_millis(1);
+    let (quarter, less, far) = (SECOND / 4, Duration::from_millis(249), SECOND / 5);
     for (age, silent, rate, left, first_byte, slow) in [
         (SECOND, TICK, MB / 10.0, MUCH, FIRST_BYTE, false),
         (SECOND + TICK, TICK, MB / 10.0, MUCH, FIRST_BYTE, true),
@@ -262,7 +261,7 @@ fn who_is_slow_has_shown_it_speaks_and_would_be_long_at_it() {
         (2 * SECOND + TICK, TICK, MB / 10.0, MUCH, far, true),
         // Who pauses is another matter.
         (2 * SECOND, quarter, MB / 10.0, MUCH, FIRST_BYTE, false),
-        (2 * SECOND, quarter - moment, MB / 10.0, MUCH, FIRST_BYTE, true),
+        (2 * SECOND, less, MB / 10.0, MUCH, FIRST_BYTE, true),
         // A quarter of what is typical is not far from it.
         (2 * SECOND, TICK, MB / 4.0, MUCH, FIRST_BYTE, false),
         (2 * SECOND, TICK, MB / 4.1, MUCH, FIRST_BYTE, true),
