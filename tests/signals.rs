@@ -15,8 +15,9 @@ mod haul;
 mod support;
 
 const OBJECT: Content = Content::new(1, 8 * MIB + 12_345);
-/// What was promised.
-const DRAIN: Duration = Duration::from_secs(2);
+/// What was promised is 2 s of haul's own, and `filesystems/held.rs` holds it to that; here the kernel may keep a process
+/// that waits for a disk which others keep busy.
+const DRAIN: Duration = Duration::from_secs(10);
 const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
 
 /// What the download is doing when the signal comes.
@@ -178,8 +179,9 @@ fn h67_stopped_for_longer_than_its_timeouts_it_goes_on_where_it_was() {
         let limits = ["--timeout", "1s", "--retries", "1"];
         let running =
             env.spawn(&[&limits[..], &["-j", "4", "-s", "64K", "--json", &server.url("/f")]].concat());
-        for round in 1..=2 {
-            running.wait_for_bytes(round * 8 * SEGMENT);
+        for _ in 0..2 {
+            // Every one of them has had bytes since it was stopped last.
+            assert!(server.wait_for_body_bytes(server.body_bytes() + 16 * SEGMENT, PATIENCE));
             running.signal(Signal::STOP);
             if cut {
                 server.disconnect();
