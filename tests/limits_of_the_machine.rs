@@ -2,10 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use haul::{KIB, MIB, PATIENCE, TestEnv, at_once, serve};
+use haul::{KIB, MIB, PATIENCE, TestEnv, at_once, poll, serve};
 use rustix::process::Signal;
 use support::{Content, Resource, Server};
 
@@ -40,15 +38,14 @@ fn h53_a_part_file_that_is_truncated_while_it_is_mapped_is_an_error_and_not_the_
     });
 }
 
-/// Waits until the bytes before `end` are in the part file. Nothing tells of a write through a map: one has to look.
+/// Waits until the bytes before `end` are in the part file. Nothing tells of a write through a map.
 fn wait_until_written(env: &TestEnv, end: u64) {
-    let began = Instant::now();
-    let (from, mut found) = (end - 16, [0; 16]);
+    let from = end - 16;
     let read = |found: &mut [u8]| File::open(env.path("f.part"))?.read_exact_at(found, from);
-    while read(&mut found).is_err() || found[..] != OBJECT.slice(from, end) {
-        assert!(began.elapsed() < PATIENCE, "{end} bytes in the part file");
-        sleep(Duration::from_millis(5));
-    }
+    poll(&format!("{end} bytes are in the part file"), || {
+        let mut found = [0; 16];
+        read(&mut found).is_ok() && found[..] == OBJECT.slice(from, end)
+    });
 }
 
 /// haul under a limit of so many KiB on the length of a file. `ulimit` counts blocks of 512 bytes (POSIX).

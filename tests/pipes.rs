@@ -172,5 +172,7 @@ fn what_makes_no_sense_for_a_pipe_is_refused() {
     run(&["--if-newer", &url]).expect(2, &[]);
     run(&["--keep-hashes", &url]).expect(2, &[]);
     run(&[&url, &url]).expect(2, &[]);
+    // They would come out mixed.
+    run(&["--range", "0-4194303,8388608-", &url]).expect(2, &[]);
     assert_eq!(server.requests(), 0);
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use haul::{ByteRange, Offer, Partial, Proof};
 use serde::Serialize;
 
-use super::args::{AnswerArgs, CancelArgs, Cli, Command, DownloadArgs, InfoArgs, RepairArgs, StatusArgs};
+use super::args::{Cli, Command, DownloadArgs};
+use super::command_args::{AnswerArgs, CancelArgs, InfoArgs, RepairArgs, StatusArgs};
 use super::exit::{ExitCode, Failure};
 use super::requests::described;
 use super::resolve::{Surroundings, resolve, resolve_repair};

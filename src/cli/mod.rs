@@ -17,6 +17,7 @@
 mod args;
 mod board;
 mod chart;
+mod command_args;
 mod commands;
 mod events;
 mod exit;

@@ -11,9 +11,10 @@ use clap::CommandFactory;
 use haul::{Download, DownloadBuilder, Durability, Existing, OnChange};
 
 use super::args::{
-    self, CheckArgs, Cli, DownloadArgs, FeedbackArgs, ManyArgs, ProgressChoice, RefreshArgs, RepairArgs,
-    Secret, TargetArgs,
+    self, CheckArgs, Cli, DownloadArgs, FeedbackArgs, ManyArgs, ProgressChoice, RefreshArgs, Secret,
+    TargetArgs,
 };
+use super::command_args::RepairArgs;
 use super::exit::Failure;
 use super::list::Entry;
 use super::output::{RawStdout, Stream};
@@ -121,6 +122,9 @@ fn refuse_contradictions(arguments: &DownloadArgs) -> Result<(), Failure> {
         () if several && request.head_url.is_some() => "--head-url is for one URL: start haul once for each",
         () if listed && !check.checksum.is_empty() => {
             "--checksum is for one URL: write checksum= below each in the list"
+        }
+        () if fetch.range.len() > 1 && target.output.as_deref().is_some_and(is_stdout) => {
+            "-o - is for one --range: start haul once for each"
         }
         () if fetch.range.len() > 1 && listed => "several --range are for the URLs of a command line",
         () if fetch.range.len() > 1 && !check.checksum.is_empty() => {

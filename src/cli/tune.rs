@@ -9,8 +9,8 @@ use haul::{Curve, CurveEnd, Point, Tune};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::args::{MeasuringArgs, TuneArgs};
 use super::chart::{self, Bar};
+use super::command_args::{MeasuringArgs, TuneArgs};
 use super::exit::{ExitCode, Failure};
 use super::requests::described;
 use super::resolve::{Surroundings, width};

@@ -6,7 +6,7 @@ use haul::{Against, Comparison, Verified, Verify};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::args::VerifyArgs;
+use super::command_args::VerifyArgs;
 use super::commands::{RangeJson, answer, describe_ranges, exact_size};
 use super::exit::{ExitCode, Failure};
 use super::resolve::Surroundings;

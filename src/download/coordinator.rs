@@ -1,4 +1,5 @@
-//! The one owner of a ranged transfer's state: it hands out spans, judges faults, and publishes what landed.
+//! The one owner of a ranged transfer's state: it hands out spans ([`leasing`]), judges faults ([`faults`], [`refusals`]), and
+//! publishes what landed.
 //!
 //! Workers talk to it by message and nothing else changes its state, so that every decision is taken in one
 //! order. The decisions themselves are in [`scheduler`](crate::scheduler) and [`retry`](crate::http::retry).
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{self, JoinError, JoinSet};
+use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::admission::Admission;
@@ -17,22 +18,22 @@ use super::blocking::blocking;
 use super::committer::{Committer, LastCommit, Trouble};
 use super::control::Control;
 use super::crew::Crew;
-use super::failures::{Failure, Failures};
+use super::failures::Failures;
 use super::files::Files;
 use super::pipe::Outflow;
 use super::progress::Phase;
-use super::redial::{Look, RedialTerms, Redialer};
+use super::redial::{RedialTerms, Redialer};
 use super::reporter::Reporter;
 use super::request::Request;
 use super::resolution::{Resolution, Way};
 use super::throttle::Throttle;
 use super::verify::{ReadBack, verify};
-use super::worker::{Again, Failed, Message, Shared, Span, WINDOW_TIME, Worker};
+use super::worker::{Message, Shared, Span, WINDOW_TIME, Worker};
 use crate::digest::Crcs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Traffic;
 use crate::http::fetch::{Body, Fetcher};
-use crate::http::retry::{Fault, Stage, Verdict, verdict};
+use crate::http::retry::Fault;
 use crate::scheduler::{Scheduler, WorkerId};
 use crate::tuner::Tuner;
 
@@ -124,8 +125,6 @@ struct Coordinator<'a> {
     scheduler: Scheduler,
     /// Of a pipe: what is out makes room.
     outflow: Option<Outflow>,
-    /// The segments before this one may be fetched.
-    open: usize,
     workers: JoinSet<()>,
     /// Who works in which task.
     tasks: HashMap<task::Id, WorkerId>,
@@ -173,13 +172,12 @@ impl<'a> Coordinator<'a> {
             None => (None, mpsc::channel(1).1),
         };
         let fetcher = Arc::new(job.fetcher.clone());
-        let outflow = files.outflow();
-        let open = outflow.as_ref().map_or(segments.count(), |outflow| outflow.open_segments(segments));
+        let mut outflow = files.outflow();
+        let open = outflow.as_mut().map_or(segments.count(), |outflow| outflow.open(segments).end);
         let missing = files.ledger.complete().clear_runs().map(|run| run.start.min(open)..run.end.min(open));
         Self {
             scheduler: Scheduler::new(missing, least_span),
             outflow,
-            open,
             throttle: match job.tuner.take() {
                 Some(tuner) => Throttle::tuned(tuner, Instant::now()),
                 None => Throttle::fixed(job.request.jobs, job.request.tuning.throttle_memory, Instant::now()),
@@ -235,14 +233,12 @@ impl<'a> Coordinator<'a> {
 
     /// More is out, and so there is room for more; or nobody takes it.
     async fn on_outflow(&mut self, more: bool) -> Result<()> {
-        let Some(outflow) = self.outflow.as_ref().filter(|_| more) else {
+        let Some(outflow) = self.outflow.as_mut().filter(|_| more) else {
             let ended = self.files.proving.failure().await;
             let unknown = || Error::new(ErrorKind::Internal, "nothing writes the bytes");
             return Err(ended.unwrap_or_else(unknown).at(&self.job.request.url));
         };
-        let open = outflow.open_segments(self.files.ledger.segments());
-        self.scheduler.put_back(self.open..open.max(self.open));
-        self.open = open.max(self.open);
+        self.scheduler.put_back(outflow.open(self.files.ledger.segments()));
         self.dispatch();
         Ok(())
     }
@@ -313,132 +309,6 @@ impl<'a> Coordinator<'a> {
         Ok(None)
     }
 
-    /// Lets a worker ask again.
-    fn go_on(&self, reply: oneshot::Sender<Again>, wait: Duration, body: Option<Body>) {
-        // Only a worker that panicked does not listen, and `on_panic` hears of that.
-        let _ = reply.send(Again { wait, fetcher: Arc::clone(&self.fetcher), body });
-    }
-
-    fn on_fault(&mut self, failed: Failed) -> Result<Option<Turn>> {
-        let Failed { worker, segment, progressed, fault, reply, .. } = failed;
-        let Failure { before, others_go_on } = self.failures.note(segment, progressed);
-        let in_vain = if progressed { 0 } else { before + 1 };
-        let wait_after = |asked| self.job.request.wait_after(&fault, in_vain, asked);
-        let wait = match verdict(&fault, Stage::Fetching, before) {
-            Verdict::Retry => wait_after(None)?,
-            Verdict::Throttle(asked) => {
-                let wait = wait_after(asked)?;
-                self.throttle.back_off(wait, self.crew.running(&self.scheduler), Instant::now());
-                self.job.admission.iter().for_each(|admission| admission.refused(wait));
-                wait
-            }
-            Verdict::Probe => return Ok(Some(Turn::Look(fault))),
-            Verdict::Degrade => return Ok(Some(Turn::Stream(fault.to_string()))),
-            Verdict::Stop(kind) => return Err(self.gave_up(kind, &fault)),
-        };
-        if fault == Fault::Drip {
-            self.throttle.make_do_with_one_fewer(Instant::now());
-        }
-        if before >= self.job.request.retries {
-            // The server may take others and not this one: it wants fewer connections (H47).
-            if !others_go_on || !self.throttle.give_one_up(Instant::now()) {
-                return Err(self.gave_up(ErrorKind::Network, &fault));
-            }
-            self.failures.forget(segment);
-        }
-        // Whatever went wrong here, the origin may have asked to be left alone.
-        let wait = wait.max(self.throttle.pause_left(Instant::now()));
-        self.job.reporter.retry(Some(segment), fault.to_string(), wait);
-        // With more at work than the limit allows this one lets go: its reply is dropped.
-        if self.scheduler.leased() <= self.limit() {
-            self.go_on(reply, wait, None);
-        }
-        self.crew.begin_anew(worker);
-        Ok(None)
-    }
-
-    /// A worker that panics costs its segment, no more, and another takes its place (H67). One segment that
-    /// brings down worker after worker ends the run.
-    fn on_panic(&mut self, panic: JoinError) -> Result<Option<Turn>> {
-        // What it had told still counts, and none of that is asked for again.
-        while let Ok(message) = self.inbox.try_recv() {
-            let ended = self.on_message(message)?;
-            if ended.is_some() {
-                return Ok(ended);
-            }
-        }
-        let ledger = &self.files.ledger;
-        let worker = self.tasks.remove(&panic.id()).expect("every task is a worker's");
-        let segment = self.scheduler.release(worker, |index| ledger.complete().get(index));
-        let once_more =
-            |segment: &usize| self.failures.note(*segment, false).before < self.job.request.retries;
-        let Some(segment) = segment.filter(once_more) else {
-            return Err(Error::new(ErrorKind::Internal, "a worker panicked").caused_by(panic));
-        };
-        self.job.reporter.retry(Some(segment), "a worker panicked".to_owned(), Duration::ZERO);
-        self.hire(worker);
-        Ok(None)
-    }
-
-    fn gave_up(&self, kind: ErrorKind, fault: &Fault) -> Error {
-        Error::new(kind, fault.to_string()).at(&self.job.request.url)
-    }
-
-    /// Gives the idle something to do, as far as there is something and the limit allows.
-    fn dispatch(&mut self) {
-        if !self.throttle.pause_left(Instant::now()).is_zero() {
-            return;
-        }
-        while self.scheduler.leased() < self.limit() {
-            let Some((worker, reply)) = self.idle.pop() else { break };
-            let body = self.job.first.take();
-            if !self.lease(worker, body.is_some()) {
-                self.idle.push((worker, reply));
-                break;
-            }
-            self.crew.begin(worker);
-            // Only a worker that panicked does not listen, and `on_panic` hears of that.
-            let _ = reply.send(Span { fetcher: Arc::clone(&self.fetcher), body });
-        }
-        let requests = self.scheduler.leased();
-        self.job.admission.iter().for_each(|admission| admission.note_requests(requests));
-    }
-
-    /// Requests at once, at the moment: as many as pay, and as other downloads leave.
-    fn limit(&self) -> usize {
-        self.throttle.limit().min(self.job.admission.map_or(usize::MAX, Admission::share))
-    }
-
-    /// Leases missing segments to the worker, or what another would be long at; the probe's answer goes to the
-    /// first missing ones. Whether there was any.
-    fn lease(&mut self, worker: WorkerId, probed: bool) -> bool {
-        let (segments, tuning) = (self.files.ledger.segments(), self.job.request.tuning);
-        if probed {
-            return self.scheduler.lease_up_to(worker, segments.covering(tuning.first_span)).is_some();
-        }
-        let (first_byte, size) = (self.first_byte(), segments.size());
-        // Where their number is looked for it may double soon.
-        let jobs = self.job.request.jobs.min(2 * self.limit());
-        let idle = |worker| self.idle.iter().any(|(id, _)| *id == worker);
-        let pace = self.crew.pace(worker, idle, jobs, first_byte, size);
-        let leased = if self.files.proving.follows() {
-            self.scheduler.lease_shortly(worker, pace)
-        } else {
-            self.scheduler.lease(worker, pace)
-        };
-        if leased.is_some() {
-            return true;
-        }
-        let worth = tuning.least_steal.max(3 * first_byte);
-        let terms = self.crew.steal_terms(worth, first_byte, size);
-        self.scheduler.steal(worker, pace, terms, |worker| self.crew.shown_rate(worker, worth)).is_some()
-    }
-
-    /// How long a request takes to its first byte, as far as known.
-    fn first_byte(&self) -> Duration {
-        self.job.traffic.first_byte().unwrap_or_default()
-    }
-
     /// Keeps in mind what the host took. Whether that can be written is of no matter.
     async fn remember(&mut self) {
         let request = self.job.request;
@@ -450,21 +320,6 @@ impl<'a> Coordinator<'a> {
             let host = request.url.origin().to_string();
             let _ = blocking(move || hosts.learn(&host, learned)).await;
         }
-    }
-
-    /// Calls off the requests that other connections will do better at.
-    fn redial(&mut self, received: u64, now: Instant) {
-        let lines = self.crew.lines(&self.scheduler, self.files.ledger.segments().size(), now);
-        // Those who may not work, since fewer do as well, have not come to the end.
-        let room = self.limit().saturating_sub(lines.len());
-        let called_off = self.redialer.judge(Look {
-            now: now - self.began,
-            received,
-            first_byte: self.first_byte(),
-            spare: self.crew.warm(self.idle.iter().map(|(worker, _)| *worker)).min(room),
-            lines: &lines,
-        });
-        called_off.into_iter().for_each(|worker| self.crew.call_off(worker));
     }
 
     fn on_tick(&mut self) -> Result<()> {
@@ -493,20 +348,12 @@ impl<'a> Coordinator<'a> {
         };
         self.job.reporter.progress(phase, in_place, Some(total), &self.job.traffic);
     }
-
-    /// Something failed behind the transfer's back.
-    fn on_trouble(&mut self, trouble: Trouble) -> Result<Turn> {
-        match trouble {
-            Trouble::Checkpoint(error) => Err(error),
-            Trouble::Sync { durable, error } => {
-                self.files.lose_all_but(&durable);
-                Ok(Turn::Rewrite(error))
-            }
-        }
-    }
 }
 
-/// Refusals.
+#[path = "faults.rs"]
+mod faults;
+#[path = "leasing.rs"]
+mod leasing;
 #[path = "refusals.rs"]
 mod refusals;
 

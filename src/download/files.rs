@@ -126,7 +126,8 @@ impl Files {
 
     /// How far the bytes are out; `None` where they stay.
     pub(crate) fn outflow(&self) -> Option<Outflow> {
-        Some(Outflow::new(self.proving.done()?, self.piped.as_ref()?.window))
+        let window = self.piped.as_ref()?.window;
+        Some(Outflow::new(self.proving.done()?, window))
     }
 
     /// A segment has landed: its bytes are written.

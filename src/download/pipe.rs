@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -60,16 +61,18 @@ impl PartialEq for Sink {
 
 impl Eq for Sink {}
 
-/// How far the bytes are out.
-#[derive(Clone, Debug)]
+/// How far the bytes are out, and what there is room for.
+#[derive(Debug)]
 pub(crate) struct Outflow {
     out: watch::Receiver<u64>,
     window: u64,
+    /// There was room for the segments before this one when that was asked last.
+    opened: usize,
 }
 
 impl Outflow {
     pub(crate) fn new(out: watch::Receiver<u64>, window: u64) -> Self {
-        Self { out, window }
+        Self { out, window, opened: 0 }
     }
 
     /// Whether no more will go out.
@@ -77,13 +80,16 @@ impl Outflow {
         self.out.has_changed().is_err()
     }
 
-    /// The whole segments that there is room for.
-    pub(crate) fn open_segments(&self, segments: Segments) -> usize {
+    /// The segments that there is room for now, and was none for when this was asked before.
+    pub(crate) fn open(&mut self, segments: Segments) -> Range<usize> {
         let horizon = self.out.borrow().saturating_add(self.window);
-        if horizon >= segments.length() {
-            return segments.count();
-        }
-        usize::try_from(horizon / segments.size()).unwrap_or(usize::MAX)
+        let end = if horizon >= segments.length() {
+            segments.count()
+        } else {
+            usize::try_from(horizon / segments.size()).unwrap_or(usize::MAX)
+        };
+        let before = std::mem::replace(&mut self.opened, end);
+        before..end
     }
 
     /// Waits until more is out; `false` where there will be no more.
@@ -119,13 +125,14 @@ mod tests {
         let (tell, out) = watch::channel(0);
         let mut outflow = Outflow::new(out, 256 << 10);
         let segments = Segments::new(1_000_000, 64 << 10).unwrap();
-        assert_eq!(outflow.open_segments(segments), 4);
+        assert_eq!(outflow.open(segments), 0..4);
         tell.send_replace((128 << 10) - 1);
         assert!(outflow.moved().await);
-        assert_eq!(outflow.open_segments(segments), 5);
+        assert_eq!(outflow.open(segments), 4..5);
+        assert_eq!(outflow.open(segments), 5..5);
         assert!(outflow.room((384 << 10) - 1).await);
         tell.send_replace(900_000);
-        assert_eq!(outflow.open_segments(segments), segments.count());
+        assert_eq!(outflow.open(segments), 5..segments.count());
         drop(tell);
         assert!(!outflow.room(u64::MAX).await);
     }

@@ -1,10 +1,7 @@
 //! A signal while the disk does not answer a sync: the command has ended within two seconds all the same, and what it
 //! left is gone on from.
 
-use std::fs;
-use std::path::Path;
 use std::process::Stdio;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -62,18 +59,6 @@ impl Drop for Answered<'_> {
     }
 }
 
-/// Waits until the process has ended, but for threads that the kernel does not let go.
-fn wait_until_ended(pid: u32) {
-    let stat = Path::new("/proc").join(pid.to_string()).join("stat");
-    // A child is a zombie until it is waited for.
-    let is_zombie = || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "));
-    let began = Instant::now();
-    while !is_zombie() {
-        assert!(began.elapsed() < PATIENCE, "it has not ended");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
 fn stopped(moment: Moment, memory: &Memory, env: &TestEnv, args: &[&str], signal: Signal) -> Finished {
     let (op, from) = moment.held();
     memory.hold(op, from);
@@ -82,7 +67,7 @@ fn stopped(moment: Moment, memory: &Memory, env: &TestEnv, args: &[&str], signal
     assert!(memory.wait_until_held(PATIENCE), "{moment:?}");
     let sent = Instant::now();
     running.signal(signal);
-    wait_until_ended(running.pid());
+    running.wait_until_ended();
     assert!(sent.elapsed() <= DRAIN, "{moment:?}, {signal:?}: {:?}", sent.elapsed());
     drop(answered);
     running.wait()

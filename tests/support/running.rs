@@ -1,5 +1,6 @@
 //! A `haul` that runs, what it says, and what it came to.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,7 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{PATIENCE, State, TestEnv};
+use super::{PATIENCE, State, TestEnv, poll};
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -178,6 +179,13 @@ impl<'a> Running<'a> {
         let of_kind = |line: &String| line.contains(&format!("\"event\":\"{kind}\""));
         let stdout = self.stdout.as_ref().expect("stdout is collected");
         assert!(stdout.wait(|lines| lines.iter().any(of_kind)), "a {kind} event");
+    }
+
+    /// Waits until the process has ended, but for threads that the kernel does not let go: they wait for a disk.
+    pub fn wait_until_ended(&self) {
+        let stat = format!("/proc/{}/stat", self.pid());
+        // A child is a zombie until it is waited for.
+        poll("it has ended", || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z ")));
     }
 
     /// Kills it, and waits until it is gone.
