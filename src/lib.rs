@@ -59,6 +59,7 @@ mod range;
 #[cfg(test)]
 mod scale_tests;
 mod scheduler;
+mod sources;
 mod store;
 mod tuner;
 mod url;

@@ -200,6 +200,10 @@ pub(crate) struct FetchArgs {
     /// Requests at once: 1 to 256, or auto: as many as pay, up to 64
     #[arg(short, long, value_name = "N|auto", default_value = "auto", value_parser = values::jobs)]
     pub(crate) jobs: Jobs,
+    /// Another URL of the same object, up to seven times: segments come from all that prove to have the same, and the
+    /// first that answers takes the place of a URL that does not
+    #[arg(long = "mirror", value_name = "URL")]
+    pub(crate) mirrors: Vec<Secret>,
     /// Unit of the checkpoint, a power of two from 64K to 1G [default: by the object's size, 64K to 64M]
     #[arg(short, long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) segment_size: Option<u64>,

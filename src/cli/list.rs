@@ -28,6 +28,8 @@ pub(crate) struct Entry {
     /// Where it begins, from 1.
     pub(crate) line: usize,
     pub(crate) url: Secret,
+    /// Of the same object.
+    pub(crate) mirrors: Vec<Secret>,
     pub(crate) out: Option<PathBuf>,
     /// In place of the folder for all.
     pub(crate) dir: Option<PathBuf>,
@@ -44,8 +46,8 @@ impl fmt::Debug for Entry {
 
 impl Entry {
     fn new(line: usize, url: String) -> Self {
-        let (checksums, headers) = (Vec::new(), Vec::new());
-        Self { line, url: Secret(url), out: None, dir: None, checksums, headers }
+        let (mirrors, checksums, headers) = (Vec::new(), Vec::new(), Vec::new());
+        Self { line, url: Secret(url), mirrors, out: None, dir: None, checksums, headers }
     }
 }
 
@@ -114,11 +116,10 @@ impl Parser {
 
     fn url(&mut self, line: &[u8]) -> Result<Entry, BadLine> {
         let text = self.text(line)?;
-        let (url, others) = text.split_once('\t').map_or((text, false), |(url, _)| (url, true));
-        if others {
-            self.ignore("more than one URL on a line: the first is used");
-        }
-        Ok(Entry::new(self.lines, url.trim_end().to_owned()))
+        let mut urls = text.split('\t').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned);
+        let mut entry = Entry::new(self.lines, urls.next().unwrap_or_default());
+        entry.mirrors = urls.map(Secret).collect();
+        Ok(entry)
     }
 
     fn indented(&mut self, line: &[u8]) {
@@ -169,12 +170,13 @@ impl Parser {
             let column = Some(error.column()).filter(|column| *column > 0);
             let column = column.map(|column| format!(" (column {column})")).unwrap_or_default();
             self.why(format!(
-                "is no JSON object with \"url\", \"out\", \"dir\", \"checksum\", \"headers\"{column}"
+                "is no JSON object with \"url\", \"mirrors\", \"out\", \"dir\", \"checksum\", \"headers\"{column}"
             ))
         })?;
         object.others.keys().for_each(|name| self.ignore_option(name));
         let mut entry = Entry::new(self.lines, object.url);
         (entry.out, entry.dir) = (object.out, object.dir);
+        entry.mirrors = object.mirrors.into_iter().flat_map(Texts::into_vec).map(Secret).collect();
         if [&entry.out, &entry.dir].into_iter().flatten().any(|path| path.as_os_str().is_empty()) {
             return Err(self.why("has an empty \"out\" or \"dir\""));
         }
@@ -238,6 +240,7 @@ fn checksum(text: &str) -> String {
 #[derive(Deserialize)]
 struct Object {
     url: String,
+    mirrors: Option<Texts>,
     out: Option<PathBuf>,
     dir: Option<PathBuf>,
     checksum: Option<Texts>,

@@ -35,6 +35,19 @@ fn options_are_those_of_the_url_above() {
 }
 
 #[test]
+fn what_follows_a_url_on_its_line_are_mirrors() {
+    let mirrors = |text| {
+        let entry = the_entry(text);
+        assert_eq!(entry.url.0, "http://h/a");
+        entry.mirrors.into_iter().map(|Secret(url)| url).collect::<Vec<_>>()
+    };
+    assert_eq!(mirrors("http://h/a\t http://m/a \t\thttp://n/a\n"), ["http://m/a", "http://n/a"]);
+    assert!(mirrors("http://h/a\t\n").is_empty());
+    assert_eq!(mirrors(r#"{"url": "http://h/a", "mirrors": "http://m/a"}"#), ["http://m/a"]);
+    assert_eq!(mirrors(r#"{"mirrors": ["http://m/a", "b"], "url": "http://h/a"}"#), ["http://m/a", "b"]);
+}
+
+#[test]
 fn a_json_line_says_the_same() {
     let entry = the_entry(
         r#"{"url": "http://h/a", "out": "x", "dir": "/tmp", "checksum": ["sha-256:00", "md5=1"], "headers": {"X-B": "1", "X-A": ["2", "3"]}}"#,
@@ -51,20 +64,20 @@ fn a_json_line_says_the_same() {
 #[test]
 fn what_means_nothing_here_is_said_once() {
     let mut parser = Parser::default();
-    let text = "http://h/a\thttp://mirror/a\n split=5\n out=x\n split=6\nhttp://h/b\thttp://mirror/b\n{\"url\": \"http://h/c\", \"md5\": 7}";
+    let text = "http://h/a\n split=5\n out=x\n split=6\n{\"url\": \"http://h/c\", \"md5\": 7}";
     text.split('\n').for_each(|line| parser.line(line.as_bytes()));
     parser.end();
-    assert!((0..3).all(|_| parser.next().unwrap().is_ok()) && parser.next().is_none());
+    assert!((0..2).all(|_| parser.next().unwrap().is_ok()) && parser.next().is_none());
     let said: Vec<_> = parser.ignored().into_iter().map(|ignored| (ignored.line, ignored.what)).collect();
-    assert_eq!(said.len(), 3, "{said:?}");
-    for ((line, what), (expected, word)) in said.iter().zip([(1, "first"), (2, "'split'"), (6, "'md5'")]) {
+    assert_eq!(said.len(), 2, "{said:?}");
+    for ((line, what), (expected, word)) in said.iter().zip([(2, "'split'"), (5, "'md5'")]) {
         assert!(*line == expected && what.contains(word), "{said:?}");
     }
     for name in 0..200 {
         parser.line(b"http://h/a");
         parser.line(format!(" x{name}=1").as_bytes());
     }
-    assert_eq!(parser.ignored().len(), MOST_IGNORED - 3);
+    assert_eq!(parser.ignored().len(), MOST_IGNORED - 2);
 }
 
 #[test]

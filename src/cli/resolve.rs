@@ -119,6 +119,9 @@ fn refuse_contradictions(arguments: &DownloadArgs) -> Result<(), Failure> {
             "--url-command is for one URL: start haul once for each"
         }
         () if several && keeps => "several URLs cannot have one target: leave out -o, or use -d",
+        () if several && !fetch.mirrors.is_empty() => {
+            "--mirror is for one URL: start haul once for each, or write mirrors beside the URLs of a list"
+        }
         () if several && request.head_url.is_some() => "--head-url is for one URL: start haul once for each",
         () if listed && !check.checksum.is_empty() => {
             "--checksum is for one URL: write checksum= below each in the list"
@@ -182,7 +185,7 @@ impl Template {
 
     /// With what an entry of a list says for itself.
     pub(crate) fn entry(&self, entry: &Entry) -> Result<Download, Failure> {
-        let mut builder = self.builder(&entry.url);
+        let mut builder = mirrored(self.builder(&entry.url), &entry.mirrors);
         builder = entry.headers.iter().fold(builder, |builder, (name, value)| builder.header(name, &value.0));
         builder = entry.checksums.iter().fold(builder, DownloadBuilder::checksum);
         if let Some(dir) = &entry.dir {
@@ -226,6 +229,7 @@ fn builder(url: &Secret, requests: &Requests, arguments: &DownloadArgs) -> Downl
         builder = if is_stdout(path) { builder.pipe(RawStdout, target.window) } else { to(builder, path) };
     }
     builder = checked(with_jobs(builder, fetch.jobs), check);
+    builder = mirrored(builder, &fetch.mirrors);
     if let Some(bytes) = fetch.segment_size {
         builder = builder.segment_size(bytes);
     }
@@ -248,6 +252,10 @@ fn builder(url: &Secret, requests: &Requests, arguments: &DownloadArgs) -> Downl
         builder = builder.ignore_checkpoint();
     }
     if fetch.allow_unvalidated { builder.allow_unvalidated() } else { builder }
+}
+
+fn mirrored(builder: DownloadBuilder, mirrors: &[Secret]) -> DownloadBuilder {
+    mirrors.iter().fold(builder, |builder, Secret(url)| builder.mirror(url))
 }
 
 fn with_jobs(builder: DownloadBuilder, jobs: Jobs) -> DownloadBuilder {
@@ -400,6 +408,7 @@ mod tests {
             ("-o x http://h/a http://h/b", "one target"),
             ("--head-url http://h/s http://h/a http://h/b", "--head-url"),
             ("--url-command x http://h/a http://h/b", "--url-command"),
+            ("--mirror http://h/m http://h/a http://h/b", "--mirror"),
             ("-i list -o x", "one target"),
             ("-i list --head-url http://h/s", "--head-url"),
             ("-i list --checksum sha-256:00", "--checksum"),

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::admission::Admission;
 use super::session::Session;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::client::Client;
 use crate::http::probe::Probe;
 use crate::url::SafeUrl;
@@ -18,21 +18,41 @@ const TO_A_STRANGER: usize = 8;
 impl Session {
     /// Waits until the host has room for one more download. What is given back connects for the requests to come.
     pub(super) async fn arrive(&mut self) -> Result<JoinSet<()>> {
-        let origin = self.request.url.origin().to_string();
-        let host = self.request.pool.host(origin.clone());
-        let admission = Arc::new(self.still_wanted(host.enter()).await?);
-        if let Some(hosts) = self.request.hosts.as_ref().filter(|_| self.request.tuned) {
-            self.known = host.known(hosts, origin).await;
-        }
+        self.move_in().await?;
         let mut connecting = JoinSet::new();
+        let Some(admission) = self.admission.clone() else { return Ok(connecting) };
+        if let Some(hosts) = self.request.hosts.as_ref().filter(|_| self.request.tuned) {
+            let origin = self.url.origin().to_string();
+            self.known = self.request.pool.host(origin.clone()).known(hosts, origin).await;
+        }
         // Beside others, which leave their connections, none are made in advance.
         if admission.is_new() || admission.is_alone() {
             let jobs = if self.request.tuned { self.expected_jobs() } else { self.request.jobs };
-            let (admission, client, url) = (Arc::clone(&admission), self.client.clone(), self.url.clone());
+            let (client, url) = (self.client.clone(), self.url.clone());
             connecting.spawn(connect(admission, client, url, jobs.saturating_sub(1)));
         }
-        self.admission = Some(admission);
         Ok(connecting)
+    }
+
+    /// Nothing of the object is there yet, and the URL does not have it: the next mirror is asked in its place.
+    pub(super) async fn turn_to_mirror(&mut self, error: Error) -> Result<()> {
+        if self.files.is_some() || self.request.mirrors.is_empty() {
+            return Err(error);
+        }
+        let mut url = Arc::make_mut(&mut self.request).mirrors.remove(0);
+        self.client = self.client.logged_in_at(&mut url);
+        self.reporter.note(format!("{error}: {url} is asked in its place"));
+        self.url = url;
+        self.move_in().await
+    }
+
+    /// Waits for a place at the host of the URL that is asked now.
+    async fn move_in(&mut self) -> Result<()> {
+        // The one at another host is free for others meanwhile.
+        self.admission = None;
+        let host = self.request.pool.host(self.url.origin().to_string());
+        self.admission = Some(Arc::new(self.still_wanted(host.enter()).await?));
+        Ok(())
     }
 
     /// Having left, waits for its turn once more.

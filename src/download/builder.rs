@@ -46,6 +46,7 @@ const MOST_TUNED: usize = 64;
 pub struct DownloadBuilder {
     pub(super) url: String,
     pub(super) head_url: Option<String>,
+    pub(super) mirrors: Vec<String>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) checksums: Vec<String>,
     pub(super) pool: Option<Pool>,
@@ -66,6 +67,7 @@ impl DownloadBuilder {
         let request = Request {
             url: placeholder.expect("a plain URL"),
             head_url: None,
+            mirrors: Vec::new(),
             fresh_url: None,
             output: Output::Proposed,
             dir: PathBuf::from("."),
@@ -98,6 +100,7 @@ impl DownloadBuilder {
         Self {
             url,
             head_url: None,
+            mirrors: Vec::new(),
             headers: Vec::new(),
             checksums: Vec::new(),
             checksum_file: None,
@@ -226,6 +229,20 @@ impl DownloadBuilder {
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         self.request.fresh_url = Some(FreshUrl::new(ask));
+        self
+    }
+
+    /// Another URL of the same object, a mirror; may be given up to seven times. Segments are fetched from all of them, the
+    /// most from the fastest, as soon as each has proved that it has the same object: the same length, and the same digest
+    /// or strong `ETag`, or else the same bytes in samples. One that fails or lies is asked no more.
+    ///
+    /// ```
+    /// let builder = haul::Download::builder("https://example.org/x").mirror("https://example.net/x");
+    /// let download = builder.mirror("https://example.com/x").build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    pub fn mirror(mut self, url: impl Into<String>) -> Self {
+        self.mirrors.push(url.into());
         self
     }
 

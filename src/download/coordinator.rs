@@ -20,21 +20,24 @@ use super::control::Control;
 use super::crew::Crew;
 use super::failures::Failures;
 use super::files::Files;
+use super::mirrors::{self, Wanted};
 use super::pipe::Outflow;
 use super::progress::Phase;
 use super::redial::{RedialTerms, Redialer};
 use super::reporter::Reporter;
 use super::request::Request;
 use super::resolution::{Resolution, Way};
+use super::roster::Roster;
 use super::throttle::Throttle;
 use super::verify::{ReadBack, verify};
 use super::worker::{Message, Shared, Span, WINDOW_TIME, Worker};
 use crate::digest::Crcs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::client::Traffic;
-use crate::http::fetch::{Body, Fetcher};
+use crate::http::fetch::Body;
 use crate::http::retry::Fault;
 use crate::scheduler::{Scheduler, WorkerId};
+use crate::sources::{GIVEN, SourceSet};
 use crate::tuner::Tuner;
 
 /// A signal's last commit may take this long to reach the disk; the process has promised to end within 2 s.
@@ -60,7 +63,8 @@ pub(crate) struct Job<'a> {
     pub(crate) control: &'a Control,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) way: Way<'a>,
-    pub(crate) fetcher: Fetcher,
+    /// What is fetched, and who has it.
+    pub(crate) wanted: Wanted,
     /// Its place at the host.
     pub(crate) admission: Option<&'a Admission>,
     /// Says how many jobs pay; `None` where the user said how many there are.
@@ -83,10 +87,10 @@ pub(crate) async fn transfer(job: Job<'_>, files: &mut Files) -> Result<Turn> {
     coordinator.files.part.abandon_windows();
     let covered = matches!(turn, Ok(Turn::Rewrite(_)));
     while let Ok(message) = coordinator.inbox.try_recv() {
-        if let Message::Landed { first, crcs } = message
+        if let Message::Landed { first, crcs, sources } = message
             && !covered
         {
-            coordinator.on_landed(first, &crcs);
+            coordinator.on_landed(first, &crcs, sources);
         }
     }
     coordinator.report_progress();
@@ -129,8 +133,8 @@ struct Coordinator<'a> {
     /// Who works in which task.
     tasks: HashMap<task::Id, WorkerId>,
     crew: Crew,
-    /// Who knows where the object is now.
-    fetcher: Arc<Fetcher>,
+    /// Whom the workers ask.
+    roster: Roster<'a>,
     /// Somebody was refused, and the object is looked at.
     resolution: Option<Resolution<'a>>,
     idle: Vec<(WorkerId, oneshot::Sender<Span>)>,
@@ -171,7 +175,9 @@ impl<'a> Coordinator<'a> {
             }
             None => (None, mpsc::channel(1).1),
         };
-        let fetcher = Arc::new(job.fetcher.clone());
+        let looks = (1..=job.request.mirrors.len())
+            .map(|id| mirrors::look(&job.way, id, job.wanted.clone(), job.request, job.reporter));
+        let roster = Roster::new(job.wanted.given.clone(), job.admission, looks.collect());
         let mut outflow = files.outflow();
         let open = outflow.as_mut().map_or(segments.count(), |outflow| outflow.open(segments).end);
         let missing = files.ledger.complete().clear_runs().map(|run| run.start.min(open)..run.end.min(open));
@@ -190,7 +196,7 @@ impl<'a> Coordinator<'a> {
             workers: JoinSet::new(),
             tasks: HashMap::new(),
             crew: Crew::default(),
-            fetcher,
+            roster,
             resolution: None,
             idle: Vec::new(),
             inbox,
@@ -208,12 +214,22 @@ impl<'a> Coordinator<'a> {
         let mut ticks = interval(self.job.request.tuning.tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         (0..self.job.request.jobs).for_each(|worker| self.hire(worker));
-        while !self.files.ledger.is_whole() {
+        while !self.files.ledger.is_whole() || self.audit().await? {
             let ended = tokio::select! {
                 Some(message) = self.inbox.recv() => self.on_message(message)?,
                 Some(read_back) = claims.next() => self.on_claim(read_back)?,
                 Some(Err(panic)) = self.workers.join_next() => self.on_panic(panic)?,
-                resolved = Resolution::of(&mut self.resolution) => self.on_resolved(resolved?),
+                looked = self.roster.looked() => {
+                    self.on_mirror(looked);
+                    None
+                }
+                resolved = Resolution::of(&mut self.resolution) => match resolved {
+                    Ok(resolved) => self.on_resolved(resolved),
+                    Err(error) => {
+                        self.on_unresolved(error)?;
+                        None
+                    }
+                },
                 Some(trouble) = self.troubles.recv() => Some(self.on_trouble(trouble)?),
                 more = moved(&mut self.outflow) => {
                     self.on_outflow(more).await?;
@@ -236,7 +252,7 @@ impl<'a> Coordinator<'a> {
         let Some(outflow) = self.outflow.as_mut().filter(|_| more) else {
             let ended = self.files.proving.failure().await;
             let unknown = || Error::new(ErrorKind::Internal, "nothing writes the bytes");
-            return Err(ended.unwrap_or_else(unknown).at(&self.job.request.url));
+            return Err(ended.unwrap_or_else(unknown).at(&self.job.way.url));
         };
         self.scheduler.put_back(outflow.open(self.files.ledger.segments()));
         self.dispatch();
@@ -256,6 +272,7 @@ impl<'a> Coordinator<'a> {
                 // It holds nothing any more: what it had not landed is anybody's.
                 let ledger = &self.files.ledger;
                 self.scheduler.release(worker, |index| ledger.complete().get(index));
+                self.roster.release(worker);
                 self.idle.push((worker, reply));
                 self.dispatch();
             }
@@ -265,7 +282,12 @@ impl<'a> Coordinator<'a> {
                 // Only a worker that panicked does not listen, and `on_panic` hears of that.
                 let _ = reply.send(self.scheduler.claim(worker, most));
             }
-            Message::Landed { first, crcs } => self.on_landed(first, &crcs),
+            Message::Landed { first, crcs, sources } => self.on_landed(first, &crcs, sources),
+            Message::CalledOff { worker, reply } => {
+                // Only a worker that panicked does not listen, and `on_panic` hears of that.
+                let _ = reply.send(self.roster.assign(worker, false).0);
+            }
+            Message::Failed(failed) if failed.source.id != GIVEN => self.on_mirror_fault(failed),
             Message::Failed(failed) if failed.fault.may_be_expiry() => self.on_refusal(failed)?,
             Message::Failed(failed) => return self.on_fault(failed),
             Message::Broken { error } => return Err(error),
@@ -273,8 +295,10 @@ impl<'a> Coordinator<'a> {
         Ok(None)
     }
 
-    fn on_landed(&mut self, first: usize, crcs: &[Crcs]) {
+    fn on_landed(&mut self, first: usize, crcs: &[Crcs], sources: SourceSet) {
+        self.roster.land(sources);
         for (index, crcs) in (first..).zip(crcs) {
+            self.files.origins[index] = sources;
             self.files.land(index, *crcs);
             self.failures.land(index);
         }
@@ -313,11 +337,11 @@ impl<'a> Coordinator<'a> {
     async fn remember(&mut self) {
         let request = self.job.request;
         // What one takes beside others says nothing of what it takes.
-        let alone = self.job.admission.is_none_or(Admission::is_alone);
+        let alone = self.job.admission.is_none_or(Admission::is_alone) && self.roster.is_alone();
         if let (Some(hosts), Some(learned)) =
             (request.hosts.clone().filter(|_| alone), self.throttle.learned())
         {
-            let host = request.url.origin().to_string();
+            let host = self.job.way.url.origin().to_string();
             let _ = blocking(move || hosts.learn(&host, learned)).await;
         }
     }
@@ -328,6 +352,7 @@ impl<'a> Coordinator<'a> {
         let elapsed = now - self.ticked;
         self.ticked = now;
         self.crew.update(&self.scheduler, elapsed, self.first_byte());
+        self.roster.observe(|worker| self.crew.rate(worker));
         let received = self.crew.received();
         let remaining = self.files.identity.extent().len() - self.files.ledger.bytes();
         self.throttle.observe(now, received, remaining, self.crew.running(&self.scheduler));
@@ -356,6 +381,8 @@ mod faults;
 mod leasing;
 #[path = "refusals.rs"]
 mod refusals;
+#[path = "trust.rs"]
+mod trust;
 
 /// Waits until more is out; for ever where nothing goes out.
 async fn moved(outflow: &mut Option<Outflow>) -> bool {

@@ -13,10 +13,12 @@ use crate::download::control::Command;
 use crate::download::looks::Looks;
 use crate::download::progress::Progress;
 use crate::download::request::{Download, Remains};
+use crate::edition::Edition;
 use crate::http::answer::Pinned;
 use crate::http::client::Client;
+use crate::http::fetch::Fetcher;
 use crate::ledger::Ledger;
-use crate::object::Validator;
+use crate::object::{NoValidator, Object, Validator};
 use crate::range::{ByteRange, Segments};
 use crate::store::checkpoint::{Checkpoint, Identity};
 use crate::store::commit::{CheckpointFile, Found};
@@ -250,8 +252,17 @@ fn job<'a>(
         encoding: None,
         send_pin: true,
     };
-    let (fetcher, traffic) = (Fetcher::new(way.client.clone(), pinned), Arc::clone(way.client.traffic()));
-    Job { request, reporter, control, traffic, way, fetcher, admission: None, tuner: None, first: None }
+    let (given, traffic) = (Fetcher::new(way.client.clone(), pinned), Arc::clone(way.client.traffic()));
+    let object = Object {
+        url: request.url.clone(),
+        length: Some(of.total),
+        validator: of.validator.clone().ok_or(NoValidator::NeitherSent),
+        edition: Edition::default(),
+        fresh: false,
+        proof: None,
+    };
+    let wanted = Wanted { object, length: of.total, extent: of.extent(), encoding: None, given };
+    Job { request, reporter, control, traffic, way, wanted, admission: None, tuner: None, first: None }
 }
 
 /// Panics when this byte is touched, as often as is left.
@@ -336,7 +347,11 @@ async fn h67_what_a_worker_told_before_it_panicked_counts() {
     coordinator.scheduler.claim(0, 3);
     coordinator
         .outbox
-        .send(Message::Landed { first: 0, crcs: [1, 2].map(|own| Crcs { own, proof: 0 }).to_vec() })
+        .send(Message::Landed {
+            first: 0,
+            crcs: [1, 2].map(|own| Crcs { own, proof: 0 }).to_vec(),
+            sources: SourceSet::default(),
+        })
         .await
         .unwrap();
     let task = coordinator.workers.spawn(async { panic!("as told") });

@@ -155,7 +155,8 @@ impl Crew {
         shown.and_then(|member| member.rate.per_second()).unwrap_or(f64::INFINITY)
     }
 
-    fn rate(&self, worker: WorkerId) -> Option<f64> {
+    /// Bytes per second, as far as known.
+    pub(super) fn rate(&self, worker: WorkerId) -> Option<f64> {
         self.0.get(&worker)?.rate.per_second()
     }
 }

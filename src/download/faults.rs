@@ -1,6 +1,5 @@
 //! What goes wrong in a transfer, and what comes of it: a request, a worker, the disk.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -10,16 +9,17 @@ use tokio::time::Instant;
 use super::{Coordinator, Turn};
 use crate::download::committer::Trouble;
 use crate::download::failures::Failure;
-use crate::download::worker::{Again, Failed};
+use crate::download::worker::{Again, Failed, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::fetch::Body;
 use crate::http::retry::{Fault, Stage, Verdict, verdict};
+use crate::sources::GIVEN;
 
 impl Coordinator<'_> {
     /// Lets a worker ask again.
-    pub(super) fn go_on(&self, reply: oneshot::Sender<Again>, wait: Duration, body: Option<Body>) {
+    pub(super) fn go_on(reply: oneshot::Sender<Again>, source: Source, wait: Duration, body: Option<Body>) {
         // Only a worker that panicked does not listen, and `on_panic` hears of that.
-        let _ = reply.send(Again { wait, fetcher: Arc::clone(&self.fetcher), body });
+        let _ = reply.send(Again { wait, source, body });
     }
 
     pub(super) fn on_fault(&mut self, failed: Failed) -> Result<Option<Turn>> {
@@ -37,7 +37,7 @@ impl Coordinator<'_> {
             }
             Verdict::Probe => return Ok(Some(Turn::Look(fault))),
             Verdict::Degrade => return Ok(Some(Turn::Stream(fault.to_string()))),
-            Verdict::Stop(kind) => return Err(self.gave_up(kind, &fault)),
+            Verdict::Stop(kind) => return self.forgo(self.gave_up(kind, &fault)).map(|()| None),
         };
         if fault == Fault::Drip {
             self.throttle.make_do_with_one_fewer(Instant::now());
@@ -45,7 +45,8 @@ impl Coordinator<'_> {
         if before >= self.job.request.retries {
             // The server may take others and not this one: it wants fewer connections (H47).
             if !others_go_on || !self.throttle.give_one_up(Instant::now()) {
-                return Err(self.gave_up(ErrorKind::Network, &fault));
+                self.failures.forget(segment);
+                return self.forgo(self.gave_up(ErrorKind::Network, &fault)).map(|()| None);
             }
             self.failures.forget(segment);
         }
@@ -54,7 +55,11 @@ impl Coordinator<'_> {
         self.job.reporter.retry(Some(segment), fault.to_string(), wait);
         // With more at work than the limit allows this one lets go: its reply is dropped.
         if self.scheduler.leased() <= self.limit() {
-            self.go_on(reply, wait, None);
+            self.roster.fail(GIVEN, false);
+            let source = self.roster.take_over(worker, GIVEN);
+            // It is the given one that is to be left alone.
+            let wait = if source.id == GIVEN { wait } else { Duration::ZERO };
+            Self::go_on(reply, source, wait, None);
         }
         self.crew.begin_anew(worker);
         Ok(None)
@@ -84,7 +89,7 @@ impl Coordinator<'_> {
     }
 
     pub(super) fn gave_up(&self, kind: ErrorKind, fault: &Fault) -> Error {
-        Error::new(kind, fault.to_string()).at(&self.job.request.url)
+        Error::new(kind, fault.to_string()).at(&self.job.way.url)
     }
 
     /// Something failed behind the transfer's back.

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
 use crate::plan;
 use crate::range::Segments;
+use crate::sources::{GIVEN, MOST, SourceId, SourceSet};
 use crate::store::checkpoint::{Checkpoint, Identity, NO_FILE};
 use crate::store::commit::{CheckpointFile, Snapshot};
 use crate::store::memory::Ring;
@@ -43,6 +44,8 @@ pub(crate) struct Files {
     pub(crate) proving: Proving,
     /// Where the bytes go, if that is no file.
     piped: Option<Piped>,
+    /// Whose bytes are in each segment; of one that an earlier run left nobody knows.
+    pub(crate) origins: Vec<SourceSet>,
     /// The segments of earlier runs that are still believed.
     inherited: Bitmap,
 }
@@ -99,6 +102,7 @@ impl Files {
     ) -> Self {
         let (length, resumed) = (identity.extent().len(), ledger.bytes());
         let refuted = Bitmap::new(ledger.segments().count());
+        let origins = vec![SourceSet::default(); ledger.segments().count()];
         let inherited = ledger.complete().clone();
         let part = Arc::new(part);
         Self {
@@ -113,6 +117,7 @@ impl Files {
             streamed: None,
             proving: Proving::default(),
             piped: None,
+            origins,
             inherited,
         }
     }
@@ -134,6 +139,22 @@ impl Files {
     pub(crate) fn land(&mut self, index: usize, crcs: Crcs) {
         self.ledger.land(index, crcs.own);
         self.proving.land(index, crcs.proof);
+    }
+
+    /// The segments with bytes of that source.
+    pub(crate) fn of_source(&self, id: SourceId) -> Vec<usize> {
+        let complete = self.ledger.complete();
+        let its =
+            |(index, sources): (usize, &SourceSet)| (sources.has(id) && complete.get(index)).then_some(index);
+        self.origins.iter().enumerate().filter_map(its).collect()
+    }
+
+    /// The segments with bytes of any mirror.
+    pub(crate) fn of_mirrors(&self) -> Vec<usize> {
+        let mut all: Vec<_> = (GIVEN + 1..MOST).flat_map(|id| self.of_source(id)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// A claim was read back and holds.

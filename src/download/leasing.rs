@@ -1,12 +1,10 @@
 //! Who fetches what in a transfer: leases for the idle, and requests that others will do better at.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Coordinator;
-use crate::download::admission::Admission;
 use crate::download::redial::Look;
 use crate::download::worker::Span;
 use crate::scheduler::WorkerId;
@@ -24,17 +22,21 @@ impl Coordinator<'_> {
                 self.idle.push((worker, reply));
                 break;
             }
-            self.crew.begin(worker);
+            let (source, is_another) = self.roster.assign(worker, body.is_some());
+            if is_another {
+                self.crew.begin_anew(worker);
+            } else {
+                self.crew.begin(worker);
+            }
             // Only a worker that panicked does not listen, and `on_panic` hears of that.
-            let _ = reply.send(Span { fetcher: Arc::clone(&self.fetcher), body });
+            let _ = reply.send(Span { source, body });
         }
-        let requests = self.scheduler.leased();
-        self.job.admission.iter().for_each(|admission| admission.note_requests(requests));
+        self.roster.note_requests();
     }
 
     /// Requests at once, at the moment: as many as pay, and as other downloads leave.
     pub(super) fn limit(&self) -> usize {
-        self.throttle.limit().min(self.job.admission.map_or(usize::MAX, Admission::share))
+        self.throttle.limit().min(self.roster.room())
     }
 
     /// Leases missing segments to the worker, or what another would be long at; the probe's answer goes to the

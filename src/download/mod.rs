@@ -33,6 +33,7 @@ mod inspect;
 mod list;
 mod look;
 mod looks;
+mod mirrors;
 pub(crate) mod name;
 mod partial;
 mod pipe;
@@ -47,6 +48,7 @@ mod report;
 mod reporter;
 mod request;
 mod resolution;
+mod roster;
 #[cfg(test)]
 mod scenarios;
 mod session;

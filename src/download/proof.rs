@@ -19,6 +19,14 @@ use crate::store::commit::CheckpointFile;
 use crate::store::medium::Entry;
 use crate::store::part::PartFile;
 
+/// What became of the proof.
+pub(super) enum Proved {
+    /// It is what it has to be, by this, if by anything.
+    By(Option<Proof>),
+    /// Some of it is missing again.
+    Again,
+}
+
 impl Session {
     /// Has computed, while the object's bytes land, what they will be compared with.
     pub(super) fn prove_by(&mut self, object: &Object) {
@@ -31,13 +39,14 @@ impl Session {
     }
 
     /// Compares what is in place with every checksum of it that is known; gives the first.
-    pub(super) async fn prove(&mut self) -> Result<Option<Proof>> {
+    pub(super) async fn prove(&mut self) -> Result<Proved> {
         let expected = self.expected(self.object.as_ref());
         let (piped, compared) = (self.is_piped(), self.request.output != Output::Nowhere);
-        let Some(files) = self.files.as_mut().filter(|_| compared) else { return Ok(None) };
+        let nothing = Ok(Proved::By(None));
+        let Some(files) = self.files.as_mut().filter(|_| compared) else { return nothing };
         // The end of a pipe is waited for in any case.
         if expected.is_empty() && !piped {
-            return Ok(None);
+            return nothing;
         }
         let (proving, part, length) = (mem::take(&mut files.proving), Arc::clone(&files.part), files.length);
         let (ledger, wanted) = (files.ledger.clone(), algorithms(&expected));
@@ -45,9 +54,27 @@ impl Session {
         let found = self.unless_cancelled(finish).await?;
         let expected: Vec<_> = expected.into_iter().filter(|proof| !piped || is_of(&found, proof)).collect();
         match mismatch(&found, &expected) {
+            Some(_) if self.distrust_mirrors() => Ok(Proved::Again),
             Some(expected) => Err(self.refute(&found, expected).await),
-            None => Ok(expected.into_iter().next()),
+            None => Ok(Proved::By(expected.into_iter().next())),
         }
+    }
+
+    /// What is there is not the object: if any of it came from mirrors that is missing again, and they are asked no more.
+    fn distrust_mirrors(&mut self) -> bool {
+        let piped = self.is_piped();
+        let Some(files) = self.files.as_mut().filter(|_| !piped) else { return false };
+        let theirs = files.of_mirrors();
+        if theirs.is_empty() {
+            return false;
+        }
+        theirs.into_iter().for_each(|index| files.refute(index));
+        Arc::make_mut(&mut self.request).mirrors.clear();
+        self.reporter.note(format!(
+            "its checksum is wrong: what came from mirrors is fetched again from {} alone",
+            self.url
+        ));
+        true
     }
 
     /// What proves that the file that has the target's name already is what is wanted (H58); `found` is the object, where

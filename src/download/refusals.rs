@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{Coordinator, Job, Turn};
 use crate::download::looks::Judgement;
 use crate::download::resolution::{LOOK, Resolution, Resolved};
-use crate::download::worker::Failed;
-use crate::error::{ErrorKind, Result};
+use crate::download::worker::{Failed, Source};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::probe::Answer;
 use crate::http::retry::Fault;
 use crate::range::ByteRange;
@@ -17,11 +17,11 @@ impl Coordinator<'_> {
     /// The URL may have expired. Who asked an earlier one goes on with that of now; else the object is looked at, once
     /// for all who are refused meanwhile.
     pub(super) fn on_refusal(&mut self, failed: Failed) -> Result<()> {
-        let Failed { worker, segment, at, fault, fetcher, reply, .. } = failed;
+        let Failed { worker, segment, at, fault, source: Source { fetcher, .. }, reply, .. } = failed;
         self.crew.begin_anew(worker);
-        if !Arc::ptr_eq(&fetcher, &self.fetcher) {
+        if !Arc::ptr_eq(&fetcher, self.roster.given()) {
             self.job.reporter.retry(Some(segment), fault.to_string(), Duration::ZERO);
-            self.go_on(reply, Duration::ZERO, None);
+            Self::go_on(reply, self.roster.given_source(), Duration::ZERO, None);
             return Ok(());
         }
         let mut wait = Duration::ZERO;
@@ -29,7 +29,7 @@ impl Coordinator<'_> {
             let count = match self.job.way.looks.judge_refusal(&fault, fetcher.brought()) {
                 Judgement::Again { count } => count,
                 Judgement::Stream | Judgement::Stop(_) => {
-                    return Err(self.gave_up(ErrorKind::Refused, &fault));
+                    return self.forgo(self.gave_up(ErrorKind::Refused, &fault));
                 }
             };
             wait = self.job.request.tuning.backoff.after(count - 1, fastrand::f64());
@@ -46,6 +46,14 @@ impl Coordinator<'_> {
         Ok(())
     }
 
+    /// The object is not to be had there any more: who waits for it asks another source.
+    pub(super) fn on_unresolved(&mut self, error: Error) -> Result<()> {
+        self.forgo(error)?;
+        // Those who wait let go, as they hear nothing.
+        self.resolution = None;
+        Ok(())
+    }
+
     /// The object was looked at: if it is the same, everyone goes on where it is now.
     pub(super) fn on_resolved(&mut self, Resolved { client, url, probe }: Resolved) -> Option<Turn> {
         let Resolution { waiting, .. } = self.resolution.take()?;
@@ -59,10 +67,13 @@ impl Coordinator<'_> {
         if !same || probe.encoding != *encoding {
             return Some(Turn::Look(Fault::Changed("version")));
         }
-        self.fetcher = Arc::new(self.fetcher.moved(client.clone(), object.url, self.job.way.looks.pins()));
+        let pins = self.job.way.looks.pins();
+        self.roster.move_given(self.roster.given().moved(client.clone(), object.url, pins));
         (*self.job.way.client, *self.job.way.url) = (client, url);
         let mut body = Some(body);
-        waiting.into_iter().for_each(|reply| self.go_on(reply, Duration::ZERO, body.take()));
+        waiting
+            .into_iter()
+            .for_each(|reply| Self::go_on(reply, self.roster.given_source(), Duration::ZERO, body.take()));
         None
     }
 }

@@ -136,6 +136,7 @@ pub(crate) enum Beside {
 pub(crate) struct Request {
     pub(crate) url: SafeUrl,
     pub(crate) head_url: Option<SafeUrl>,
+    pub(crate) mirrors: Vec<SafeUrl>,
     pub(crate) fresh_url: Option<FreshUrl>,
     pub(crate) output: Output,
     pub(crate) dir: PathBuf,

@@ -16,6 +16,7 @@ use super::finish::finish;
 use super::look::Looker;
 use super::looks::{Judgement, Looks};
 use super::progress::Phase;
+use super::proof::Proved;
 use super::repair::Salvage;
 use super::report::{Mode, Outcome, Report};
 use super::reporter::Reporter;
@@ -38,6 +39,9 @@ use crate::url::SafeUrl;
 
 /// The most versions of an object that one run runs after.
 const MOST_RESTARTS: u32 = 3;
+
+/// Times that a first request is repeated where there are others who can be asked.
+const TRIES_BESIDE_MIRRORS: u32 = 1;
 
 /// A download under way.
 pub(super) struct Session {
@@ -184,9 +188,26 @@ impl Session {
         Ok(())
     }
 
-    /// Asks for bytes of the object; from a fresh URL, where there is a way to one and this is refused.
+    /// Asks for bytes of the object. At first a mirror may take the place of a URL that has none.
     async fn look(&mut self, range: ByteRange) -> Result<Probe> {
-        match self.unless_cancelled(self.looker().probe(range)).await {
+        loop {
+            let error = match self.look_here(range).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Network | ErrorKind::Refused) => error,
+                looked => return looked,
+            };
+            self.turn_to_mirror(error).await?;
+        }
+    }
+
+    /// From a fresh URL, where there is a way to one and this is refused.
+    async fn look_here(&mut self, range: ByteRange) -> Result<Probe> {
+        let mut request = Arc::clone(&self.request);
+        if self.files.is_none() && !request.mirrors.is_empty() {
+            // Others may have it at once.
+            Arc::make_mut(&mut request).retries = request.retries.min(TRIES_BESIDE_MIRRORS);
+        }
+        let looker = Looker { request: &request, ..self.looker() };
+        match self.unless_cancelled(looker.probe(range)).await {
             Err(error) if error.kind() == ErrorKind::Refused => {
                 let fresh = self.request.fresh_url.clone().ok_or(error)?;
                 let mut url = self.unless_cancelled(fresh.get()).await?;
@@ -194,7 +215,7 @@ impl Session {
                 self.url = url;
                 self.unless_cancelled(self.looker().probe(range)).await
             }
-            looked => looked,
+            found => found,
         }
     }
 
@@ -294,12 +315,15 @@ impl Session {
         Ok(())
     }
 
-    /// Proves, makes durable and names what is there; `None` where the disk lost some of it.
+    /// Proves, makes durable and names what is there; `None` where some of it has to be fetched again.
     async fn finish(&mut self) -> Result<Option<Report>> {
         self.expect_repaired()?;
         // What is left to be done asks nothing of the host.
         self.admission.iter().for_each(|admission| admission.leave());
-        let proof = self.prove().await?;
+        let Proved::By(proof) = self.prove().await? else {
+            self.queue_again().await?;
+            return Ok(None);
+        };
         let files = self.files.as_mut().expect("a turn that ended has files");
         let (length, snapshot, part) = (files.length, files.whole(), Arc::clone(&files.part));
         self.reporter.progress(Phase::Finishing, length, Some(length), self.client.traffic());

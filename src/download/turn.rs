@@ -7,11 +7,11 @@ use super::claimed::Claimed;
 use super::coordinator::{Job, Turn, transfer};
 use super::event::Event;
 use super::files::Files;
+use super::mirrors::Wanted;
 use super::report::Mode;
 use super::resolution::Way;
 use super::session::Session;
 use super::stream::{Stream, Written, wanted};
-use crate::digest::SegmentCrc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::answer::Pinned;
 use crate::http::fetch::{Body, Fetcher};
@@ -246,13 +246,20 @@ impl Session {
             Answer::Part(body) => Some(body),
             Answer::Whole(_) | Answer::NotModified => None,
         };
+        let wanted = Wanted {
+            object: probe.object.clone().or_proved_as(self.object.as_ref()),
+            length: files.identity.total,
+            extent: files.identity.extent(),
+            encoding: files.identity.encoding.clone(),
+            given: fetcher.clone(),
+        };
         let job = Job {
             request: &self.request,
             reporter: &self.reporter,
             control: &self.control,
             traffic: Arc::clone(self.client.traffic()),
             way: Way { client: &mut self.client, url: &mut self.url, looks: &mut self.looks },
-            fetcher: fetcher.clone(),
+            wanted,
             admission: self.admission.as_deref(),
             tuner,
             first,
@@ -360,16 +367,6 @@ impl Session {
 /// Fetches one claimed segment anew: does it have the CRC that it had?
 async fn prove_same(fetcher: &Fetcher, files: &Files) -> Result<bool, Fault> {
     let Some(index) = files.ledger.claims().next() else { return Ok(true) };
-    let range = files.ledger.segments().range(index);
-    let mut crc = SegmentCrc::new();
-    let mut at = range.start;
-    while at < range.end {
-        let rest = ByteRange::new(at, range.end).offset(files.identity.start);
-        let mut body = fetcher.open(rest).await?;
-        while let Some(bytes) = body.chunk().await? {
-            crc.update(&bytes);
-            at += bytes.len() as u64;
-        }
-    }
-    Ok(crc.take() == files.ledger.crc(index))
+    let range = files.ledger.segments().range(index).offset(files.identity.start);
+    Ok(fetcher.crc(range).await? == files.ledger.crc(index))
 }

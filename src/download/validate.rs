@@ -8,6 +8,7 @@ use super::pool::Pool;
 use super::request::{Beside, Existing, Output, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::range::{MAX_LENGTH, Part, Segments};
+use crate::sources::MOST as MOST_SOURCES;
 use crate::url::{SafeUrl, printable};
 
 /// What a read brings has to fit, and some of what is next.
@@ -35,6 +36,16 @@ pub(super) fn validated(described: DownloadBuilder) -> Result<Request> {
     // Of its own, unless it was given one: each time that the same is built.
     request.pool = described.pool.unwrap_or_else(|| Pool::furnished(request.tuning.furnish));
     request.url = SafeUrl::parse(&described.url)?;
+    request.mirrors = described.mirrors.iter().map(|url| SafeUrl::parse(url)).collect::<Result<_>>()?;
+    let mut known = vec![request.url.clone()];
+    request.mirrors.retain(|mirror| {
+        let new = !known.contains(mirror);
+        known.extend(new.then(|| mirror.clone()));
+        new
+    });
+    if request.mirrors.len() >= MOST_SOURCES {
+        return Err(usage(format!("{} mirrors", request.mirrors.len()), "use at most 7"));
+    }
     request.head_url = described.head_url.as_deref().map(SafeUrl::parse).transpose()?;
     request.checksums = described.checksums.iter().map(|text| text.parse()).collect::<Result<_>>()?;
     request.checksum_list = described.checksum_file.as_deref().map(ListSource::parse).transpose()?;
@@ -126,6 +137,15 @@ mod tests {
 
     fn builder() -> DownloadBuilder {
         Download::builder("http://h/x")
+    }
+
+    #[test]
+    fn a_mirror_is_a_url_of_its_own_and_there_are_seven_at_the_most() {
+        let many = |count| (0..count).fold(builder(), |builder, n| builder.mirror(format!("http://h/{n}")));
+        assert!(refused(builder().mirror("gopher://h/x")).contains("http"));
+        assert!(refused(many(8)).contains("8 mirrors"));
+        let all = many(7).mirror("http://h/x").mirror("http://h/3");
+        assert_eq!(validated(all).unwrap().mirrors.len(), 7, "none is asked twice");
     }
 
     #[test]

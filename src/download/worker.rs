@@ -24,6 +24,7 @@ use crate::http::fetch::{Body, Fetcher};
 use crate::http::retry::{Fault, is_progress};
 use crate::range::{ByteRange, Segments};
 use crate::scheduler::{Claim, WorkerId};
+use crate::sources::{SourceId, SourceSet};
 use crate::store::part::{PartFile, Window};
 
 /// A window is what a worker fills in about this time, so that its lease can be shortened behind it.
@@ -46,16 +47,29 @@ pub(crate) enum Message {
         most: usize,
         reply: oneshot::Sender<Option<Claim>>,
     },
-    /// These segments are written, from `first` on.
+    /// These segments are written, from `first` on, with bytes of these sources.
     Landed {
         first: usize,
         crcs: Vec<Crcs>,
+        sources: SourceSet,
     },
     Failed(Failed),
+    /// Its request was called off: whom to ask now?
+    CalledOff {
+        worker: WorkerId,
+        reply: oneshot::Sender<Source>,
+    },
     /// This machine failed: nothing to be repeated.
     Broken {
         error: Error,
     },
+}
+
+/// Whom to ask.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) id: SourceId,
+    pub(crate) fetcher: Arc<Fetcher>,
 }
 
 /// A request failed. The reply says how to go on.
@@ -68,7 +82,7 @@ pub(crate) struct Failed {
     pub(crate) progressed: bool,
     pub(crate) fault: Fault,
     /// Whom it had asked.
-    pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) source: Source,
     pub(crate) reply: oneshot::Sender<Again>,
 }
 
@@ -76,8 +90,7 @@ pub(crate) struct Failed {
 #[derive(Debug)]
 pub(crate) struct Again {
     pub(crate) wait: Duration,
-    /// Whom to ask.
-    pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) source: Source,
     /// What may be an answer already.
     pub(crate) body: Option<Body>,
 }
@@ -85,7 +98,7 @@ pub(crate) struct Again {
 /// A lease, whom to ask, and the probe's answer, which may be one to the first request for it.
 #[derive(Debug)]
 pub(crate) struct Span {
-    pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) source: Source,
     pub(crate) body: Option<Body>,
 }
 
@@ -158,11 +171,11 @@ impl Worker {
         // A window may wait for the disk: the request does not wait for it.
         let start = self.shared.segments.range(claim.segments.start).start;
         let wanted = self.wanted(start, claim.lease_end);
-        let Span { mut fetcher, body } = span;
-        let (asked, window) = join(self.ask_for(&fetcher, wanted, body), self.window(&claim)).await;
+        let Span { mut source, body } = span;
+        let (asked, window) = join(self.ask_for(&source, wanted, body), self.window(&claim)).await;
         let (mut asked, mut filling) = (Some(asked), Filling::new(window?, &claim, self.shared.proof));
         let mut ready = None;
-        let mut crumbs = Crumbs::new(fetcher.timeout());
+        let mut crumbs = Crumbs::new(source.fetcher.timeout());
         loop {
             self.shared.control.running().await;
             if filling.window.space() == 0 && !self.advance(&mut filling).await? {
@@ -173,11 +186,14 @@ impl Worker {
                 Some(asked) => asked,
                 None => {
                     let wanted = self.wanted(from, filling.lease_end);
-                    self.ask_for(&fetcher, wanted, ready.take()).await
+                    self.ask_for(&source, wanted, ready.take()).await
                 }
             };
-            let reached = self.receive(&mut filling, answer).await;
+            let reached = self.receive(&mut filling, answer, source.id).await;
             let (brought, full) = (filling.window.position() - from, filling.window.space() == 0);
+            if matches!(reached, Ok(Reached::CalledOff)) {
+                source = self.ask(|worker, reply| Message::CalledOff { worker, reply }).await?;
+            }
             let fault = match reached {
                 Ok(Reached::LeaseEnd) => return Ok(()),
                 Ok(reached) => crumbs.judge(reached, brought, began.elapsed(), full),
@@ -187,8 +203,8 @@ impl Worker {
             if let Some(fault) = fault {
                 crumbs.settle();
                 let place = (filling.next, filling.window.position() + self.shared.base);
-                let again = self.ask_again(place, brought, fault, fetcher).await?;
-                (fetcher, ready) = (again.fetcher, again.body);
+                let again = self.ask_again(place, brought, fault, source).await?;
+                (source, ready) = (again.source, again.body);
                 sleep(again.wait).await;
             }
         }
@@ -200,11 +216,11 @@ impl Worker {
         (segment, at): (usize, u64),
         brought: u64,
         fault: Fault,
-        fetcher: Arc<Fetcher>,
+        source: Source,
     ) -> Result<Again, Halt> {
         let progressed = is_progress(brought, &fault);
         self.ask(|worker, reply| {
-            Message::Failed(Failed { worker, segment, at, progressed, fault, fetcher, reply })
+            Message::Failed(Failed { worker, segment, at, progressed, fault, source, reply })
         })
         .await
     }
@@ -216,7 +232,7 @@ impl Worker {
     }
 
     /// One request. The probe's answer may be one to it.
-    async fn ask_for(&self, fetcher: &Fetcher, wanted: ByteRange, ready: Option<Body>) -> Asked {
+    async fn ask_for(&self, source: &Source, wanted: ByteRange, ready: Option<Body>) -> Asked {
         let began = Instant::now();
         let mut called_off = self.gauge.begin().boxed();
         // The probe may have had to ask for other bytes than those that are missing.
@@ -225,19 +241,24 @@ impl Worker {
             None => tokio::select! {
                 biased;
                 () = &mut called_off => Ok(None),
-                body = self.open(fetcher, wanted) => body.map(Some),
+                body = self.open(source, wanted) => body.map(Some),
             },
         };
         Asked { began, answer: answer.map(|body| body.map(|body| (body, called_off))) }
     }
 
-    async fn open(&self, fetcher: &Fetcher, wanted: ByteRange) -> Result<Body, Fault> {
+    async fn open(&self, source: &Source, wanted: ByteRange) -> Result<Body, Fault> {
         let _waiting = self.gauge.wait();
-        fetcher.open(wanted).await
+        source.fetcher.open(wanted).await
     }
 
     /// Writes what an answer brings, to the end of the lease.
-    async fn receive(&mut self, filling: &mut Filling, answer: Answer) -> Result<Reached, Halt> {
+    async fn receive(
+        &mut self,
+        filling: &mut Filling,
+        answer: Answer,
+        from: SourceId,
+    ) -> Result<Reached, Halt> {
         let Some((mut body, mut called_off)) = answer? else { return Ok(Reached::CalledOff) };
         let control = self.shared.control.clone();
         let mut paused = pin!(control.paused());
@@ -258,11 +279,14 @@ impl Worker {
                 }
                 let fits = usize::try_from(filling.window.space()).unwrap_or(usize::MAX).min(bytes.len());
                 let first = filling.next;
+                filling.sources.add(from);
                 let some = bytes.split_to(fits);
                 let put = || filling.put(&some, self.shared.segments);
                 let crcs = in_place(self.shared.part.makes_wait(), put)?;
                 if !crcs.is_empty() {
-                    self.tell(Message::Landed { first, crcs }).await?;
+                    // The last of these bytes may be the next segment's.
+                    let sources = std::mem::replace(&mut filling.sources, SourceSet::of(from));
+                    self.tell(Message::Landed { first, crcs, sources }).await?;
                 }
             }
         }
@@ -318,6 +342,8 @@ struct Filling {
     /// The segment being filled.
     next: usize,
     crcs: SegmentCrcs,
+    /// Whose bytes are in that segment.
+    sources: SourceSet,
     began: Instant,
 }
 
@@ -331,6 +357,7 @@ impl Filling {
             lease_end: claim.lease_end,
             next,
             crcs: SegmentCrcs::new(proof),
+            sources: SourceSet::default(),
             began: Instant::now(),
         }
     }

@@ -15,6 +15,7 @@ use super::answer::{Pinned, check};
 use super::client::{Client, OpenAnswer, Traffic, fault};
 use super::headers;
 use super::retry::Fault;
+use crate::digest::SegmentCrc;
 use crate::range::ByteRange;
 use crate::url::SafeUrl;
 
@@ -38,6 +39,20 @@ impl Fetcher {
     /// The same ranges from another URL, pinned or not.
     pub(crate) fn moved(&self, client: Client, url: SafeUrl, send_pin: bool) -> Self {
         Self::new(client, Pinned { url, send_pin, ..Pinned::clone(&self.pinned) })
+    }
+
+    /// The CRC of these bytes, which are kept nowhere.
+    pub(crate) async fn crc(&self, range: ByteRange) -> Result<u32, Fault> {
+        let mut crc = SegmentCrc::new();
+        let mut at = range.start;
+        while at < range.end {
+            let mut body = self.open(ByteRange::new(at, range.end)).await?;
+            while let Some(bytes) = body.chunk().await? {
+                crc.update(&bytes);
+                at += bytes.len() as u64;
+            }
+        }
+        Ok(crc.take())
     }
 
     /// How many bytes its ranges have brought.
