@@ -52,6 +52,7 @@ mod download {
     mod crew;
     pub(crate) mod curve;
     pub(crate) mod failures;
+    mod gate;
     mod gauge;
     mod progress;
     pub(crate) mod redial;

@@ -217,6 +217,14 @@ mod tests {
     }
 
     #[test]
+    fn a_server_is_asked_by_what_was_noted_or_else_by_the_files_own_date() {
+        let noted = edition("\"a\"", 50);
+        assert_eq!(kept(Some(noted.clone())).condition(), noted);
+        let own = Edition { tag: None, modified: Some(kept(None).mtime) };
+        assert_eq!(kept(None).condition(), own);
+    }
+
+    #[test]
     fn a_note_is_of_one_file_as_it_was_and_of_one_url() {
         let source = source_digest("http://h/x");
         let note = Note { length: 5, mtime: at(100), source: source.clone(), edition: edition("\"a\"", 50) };
@@ -224,6 +232,8 @@ mod tests {
         assert!(of(5, at(100), &source));
         assert!(!of(6, at(100), &source) && !of(5, at(101), &source));
         assert!(!of(5, at(100), &source_digest("http://h/y")));
+        let silent = Note { edition: Edition::default(), ..note };
+        assert_eq!(silent.of(5, at(100), &source), None, "it says nothing");
     }
 
     #[test]
@@ -241,6 +251,10 @@ mod tests {
         ] {
             assert_eq!(Note::decode(text.as_bytes()), None, "{text}");
         }
+        let long =
+            |length: usize| format!("1 5 100 {} 50 \"a\"", "a".repeat(length - "1 5 100  50 \"a\"".len()));
+        assert!(Note::decode(long(LONGEST).as_bytes()).is_some());
+        assert_eq!(Note::decode(long(LONGEST + 1).as_bytes()), None);
         let nothing = Note { length: 5, mtime: at(1), source: "abc".into(), edition: Edition::default() };
         assert_eq!(nothing.encode(), None);
     }
@@ -250,7 +264,10 @@ mod tests {
         fn a_note_comes_back_as_it_was(length: u64, nanos: u64, tag in prop::option::of("(W/)?\"[!#-~]{0,20}\""), modified in prop::option::of(0..1_u64 << 40)) {
             let edition = Edition { tag, modified: modified.map(at) };
             let note = Note { length, mtime: UNIX_EPOCH + Duration::from_nanos(nanos), source: source_digest("x"), edition };
-            prop_assert_eq!(note.encode().and_then(|text| Note::decode(text.as_bytes())), note.encode().map(|_| note));
+            match note.encode() {
+                Some(text) => prop_assert_eq!(Note::decode(text.as_bytes()), Some(note)),
+                None => prop_assert!(note.edition.is_silent()),
+            }
         }
 
         #[test]

@@ -7,23 +7,36 @@
 use std::path::{Component, Path};
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use crate::checksum::{Checksum, ChecksumList};
 use crate::download::name;
 use crate::http::answer::{Pinned, check};
+use crate::http::digests::{self, Heads};
 use crate::http::headers::{self, ContentRange, RangeFault};
 use crate::http::redirect::{Hops, MOST};
 use crate::http::{disposition, retry};
 use crate::object::Validator;
 use crate::range::{ByteRange, MAX_LENGTH, Segments};
 use crate::store::checkpoint::{self, Checkpoint, Commit, Identity, Slot};
+use crate::store::hashes;
 use crate::url::{SafeUrl, printable};
 
 /// A checkpoint's slot (H51, H63, H64): what is believed is sane, and says just what the bytes say.
 pub fn checkpoint(slot: &[u8]) {
     let Slot::Valid { generation, commit, checkpoint } = checkpoint::decode(slot) else { return };
-    let Checkpoint { identity, ledger, .. } = &*checkpoint;
+    sane(&checkpoint);
+    assert!(generation <= checkpoint::MAX_GENERATION, "others can follow it");
+    let again = checkpoint::encode(generation, commit, &checkpoint);
+    assert_eq!(slot.get(..again.len()), Some(&again[..]), "one state has one way to be written");
+    assert!(again.len() as u64 <= checkpoint::slot_size(&checkpoint));
+}
+
+fn sane(checkpoint: &Checkpoint) {
+    let Checkpoint { identity, ledger, .. } = checkpoint;
     assert!(identity.start <= identity.end && identity.end <= identity.total && identity.total <= MAX_LENGTH);
     assert_eq!(ledger.segments().length(), identity.end - identity.start);
     assert_eq!(ledger.complete().len(), ledger.segments().count());
@@ -32,15 +45,55 @@ pub fn checkpoint(slot: &[u8]) {
     assert!(!identity.source.contains(char::is_control));
     // Sending it does not panic.
     identity.validator.iter().for_each(|validator| drop(headers::pin(validator)));
-    assert!(generation <= checkpoint::MAX_GENERATION, "others can follow it");
-    let again = checkpoint::encode(generation, commit, &checkpoint);
-    assert_eq!(slot.get(..again.len()), Some(&again[..]), "one state has one way to be written");
-    assert!(again.len() as u64 <= checkpoint::slot_size(&checkpoint));
 }
 
 /// The body of a slot, behind a frame that is right: what a CRC does not keep away (H64).
 pub fn checkpoint_body(body: &[u8]) {
     checkpoint(&checkpoint::sealed(7, Commit::Hard, body));
+}
+
+/// A finished file's hashes, and the same bytes behind a frame that is right (H51, H64): all segments are there, and what
+/// is believed says the same when it is written again.
+pub fn hashes(file: &[u8]) {
+    for file in [file, &hashes::sealed(file)] {
+        let hashes::Read::Hashes(read) = hashes::decode(file) else { continue };
+        sane(&read.checkpoint);
+        assert!(read.checkpoint.ledger.complete().all());
+        let again = hashes::encode(&read.checkpoint, read.proof.as_ref());
+        assert_eq!(hashes::decode(&again), hashes::Read::Hashes(read));
+    }
+}
+
+/// A list of checksums, for `path/name.iso` (H06): what it says of a file stands in it, just so.
+pub fn checksum_list(text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    for name in ["SHA256SUMS", "B3SUMS"] {
+        if let Ok(checksum) = ChecksumList::parse(&text, name).of("path/name.iso", "name.iso") {
+            assert!(is_written_in(&text, &checksum), "{checksum}");
+        }
+    }
+}
+
+/// An answer's headers (H06): what proves the object stands in them, just so.
+pub fn digest_headers(lines: &[u8]) {
+    let answer = head(lines);
+    let heads = Heads { answer: &answer, first_hop: None, length: Some(1000), whole: true };
+    digests::sent(&heads).iter().for_each(|(_, value)| assert!(!value.contains(char::is_control)));
+    if let Some(proof) = digests::proof(&heads) {
+        assert!(is_written_in(&String::from_utf8_lossy(lines), &proof.checksum), "{proof:?}");
+    }
+}
+
+/// In hex, in base64, or as a decimal number.
+fn is_written_in(text: &str, checksum: &Checksum) -> bool {
+    let written = checksum.to_string();
+    let hex = written.rsplit(':').next().unwrap_or_default();
+    let bytes: Vec<u8> =
+        (0..hex.len() / 2).filter_map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()).collect();
+    let number = u64::from_str_radix(hex, 16).ok().map(|number| number.to_string());
+    text.to_ascii_lowercase().contains(hex)
+        || text.contains(&STANDARD.encode(bytes))
+        || number.is_some_and(|number| text.contains(&number))
 }
 
 /// Content-Range, one value a line (H11): read strictly, within the object, and as it was written.

@@ -98,6 +98,17 @@ fn h64_a_checkpoint_is_believed_only_if_it_is_sane() {
 }
 
 #[test]
+fn h64_hashes_are_believed_only_if_they_are_sane() {
+    tried("hashes", hashes);
+}
+
+#[test]
+fn h06_what_an_object_is_compared_with_was_said_of_it() {
+    tried("checksum_list", checksum_list);
+    tried("digest_headers", digest_headers);
+}
+
+#[test]
 fn h11_a_content_range_is_within_its_object() {
     tried("content_range", content_range);
 }

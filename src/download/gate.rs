@@ -205,7 +205,7 @@ mod tests {
         (0..16).for_each(|_| gate.serve(FAR, false));
         assert_eq!(fill(&mut gate, now), 0, "there could be no queue yet");
         (0..5).for_each(|_| gate.serve(FAR, true));
-        (0..9).for_each(|_| gate.serve(2 * FAR, true));
+        (0..9).for_each(|_| gate.serve(FAR.mul_f64(QUEUE), true));
         assert_eq!(fill(&mut gate, now), 5);
         (0..99).for_each(|_| gate.serve(FAR, true));
         assert_eq!(fill(&mut gate, now), 43, "64 is the most");
@@ -251,8 +251,20 @@ mod tests {
         assert!(!gate.enter(now), "it wants to be left alone");
         assert_eq!(fill(&mut gate, now + SECOND), 1, "ten were served");
         gate.serve(FAR, true);
-        assert!(!gate.enter(now + SECOND));
-        assert_eq!(fill(&mut gate, now + 11 * SECOND), 1);
+        assert!(!gate.enter(now + MEMORY));
+        assert_eq!(fill(&mut gate, now + MEMORY + SECOND), 1);
+    }
+
+    #[test]
+    fn one_more_is_no_more_than_was_said() {
+        let now = Instant::now();
+        let mut gate = Gate::new(Limits { requests: None, downloads: Some(1) });
+        assert!(gate.enter(now) && !gate.serves());
+        gate.serve(FAR, true);
+        gate.refuse(Duration::ZERO, now);
+        assert!(gate.serves() && !gate.enter(now + 2 * MEMORY));
+        gate.leave(1, true);
+        assert!(!gate.serves() && gate.enter(now + 2 * MEMORY));
     }
 
     #[test]
@@ -281,6 +293,9 @@ mod tests {
         assert_eq!((gate.share(64), gate.share(1)), (63, 32), "the new one has its part at once");
         gate.note_requests(64, 32);
         assert_eq!((gate.share(32), gate.share(1)), (63, 32));
+        gate.note_requests(1, 20);
+        assert_eq!((gate.share(32), gate.share(20)), (44, 32));
+        gate.note_requests(20, 1);
         (0..62).for_each(|_| assert!(gate.enter(now)));
         assert_eq!(gate.share(1), 1);
         let mut told = Gate::new(Limits { requests: Some(6), downloads: None });

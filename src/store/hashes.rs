@@ -42,7 +42,12 @@ pub(crate) enum Read {
 pub(crate) fn encode(checkpoint: &Checkpoint, proof: Option<&Proof>) -> Vec<u8> {
     let proof = proof.map(|proof| (proof.checksum.to_string(), proof.source.clone()));
     let kept = Kept { checkpoint: Body::of(checkpoint), proof };
-    checkpoint::sealed_as(MAGIC, 0, Commit::Hard, &checkpoint::encoded(&kept))
+    sealed(&checkpoint::encoded(&kept))
+}
+
+/// A body in its frame.
+pub(crate) fn sealed(body: &[u8]) -> Vec<u8> {
+    checkpoint::sealed_as(MAGIC, 0, Commit::Hard, body)
 }
 
 /// Reads bytes that may be anything.

@@ -1,0 +1,2 @@
+#![no_main]
+haul_fuzz::fuzz!(haul::properties::hashes);
