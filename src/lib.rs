@@ -71,9 +71,9 @@ mod support;
 
 pub use checksum::{Algorithm, Checksum, Proof, ProofSource};
 pub use download::{
-    Against, Comparison, Controller, Curve, CurveEnd, Download, DownloadBuilder, Event, Events, Existing,
-    Handle, Mode, Offer, OnChange, Outcome, Partial, Phase, Point, Pool, Progress, Remains, Report, Tune,
-    Verified, Verify,
+    Against, Cell, Comparison, Controller, Curve, CurveEnd, Download, DownloadBuilder, Event, Events,
+    Existing, Handle, Mode, Offer, OnChange, Outcome, Partial, Phase, Point, Pool, Progress, Remains, Report,
+    Tune, Verified, Verify,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use http::network::{Family, Network};

@@ -173,6 +173,11 @@ impl Scheduler {
         self.leases.iter().map(|(worker, lease)| (*worker, lease.end - lease.claimed.start))
     }
 
+    /// Of each lease what is claimed, some of which may have landed, and what follows.
+    pub(crate) fn leases(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        self.leases.values().map(|lease| (lease.claimed.clone(), lease.claimed.end..lease.end))
+    }
+
     /// How many workers hold a lease.
     pub(crate) fn leased(&self) -> usize {
         self.leases.len()

@@ -341,7 +341,7 @@ pub(crate) struct FeedbackArgs {
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Say more: segments, retries, causes of errors
+    /// Say more: the map of the object, segments, retries, causes of errors
     #[arg(short, long)]
     pub(crate) verbose: bool,
     /// Events as JSON lines on stdout; no progress on stderr unless --progress asks for it

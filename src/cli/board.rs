@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use haul::Progress;
+use haul::{Cell, Progress};
 
 use super::messages::{self, Together};
 use super::progress::Screen;
@@ -53,13 +53,21 @@ impl Board {
     }
 
     /// How far the `index`-th download is. Called several times a second for each.
-    pub(crate) fn update(&mut self, index: usize, label: &str, progress: &Progress, now: Instant) {
+    /// `map`: where the segments of the only one are, or nothing.
+    pub(crate) fn update(
+        &mut self,
+        index: usize,
+        label: &str,
+        (progress, map): (&Progress, &[Cell]),
+        now: Instant,
+    ) {
         self.running.insert(index, (label.to_owned(), *progress));
         if !self.is_of_many() {
-            return self.screen.update(label, progress, now);
+            return self.screen.update(label, progress, map, now);
         }
+        self.screen.update_one(index, label, progress);
         let line = match self.running.values().next() {
-            Some((label, alone)) if self.running.len() == 1 => {
+            Some((label, alone)) if self.running.len() == 1 && !self.screen.shows_each() => {
                 let position = messages::position(self.ended + 1, self.count);
                 format!("{position} {label}: {}", messages::progress(alone))
             }
@@ -71,6 +79,7 @@ impl Board {
     /// The `index`-th download has ended.
     pub(crate) fn end(&mut self, index: usize, received: u64) {
         self.running.remove(&index);
+        self.screen.end(index);
         self.ended += 1;
         self.received += received;
     }
@@ -81,7 +90,7 @@ impl Board {
     }
 
     /// Takes the bar away: what comes now is final.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(&mut self) {
         self.screen.close();
     }
 

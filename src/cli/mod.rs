@@ -4,7 +4,7 @@
 //! args ─► resolve ─► run ─► queue ─► list, shard   what was asked, decided, done
 //!   └► values └► requests └► signals
 //!                      └──► observer ─► events   --json, on stdout
-//!                      │        └─► messages, board ─► progress   what a person sees, on stderr
+//!                      │        └─► messages, board ─► progress ─► bars ─► map   what a person sees, on stderr
 //!                      └──► tally                what it all came to
 //! commands: info, status, cancel               exit: codes and failures
 //! url_command: a fresh URL
@@ -15,6 +15,7 @@
 //! which indicatif draws).
 
 mod args;
+mod bars;
 mod board;
 mod chart;
 mod command_args;
@@ -25,6 +26,7 @@ mod headers;
 mod human;
 mod list;
 mod manual;
+mod map;
 mod messages;
 mod observer;
 mod output;

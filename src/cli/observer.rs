@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use haul::{Event, Part, Progress, Report};
+use haul::{Cell, Event, Part, Progress, Report};
 
 use super::board::SharedBoard;
 use super::events::Journal;
@@ -48,9 +48,14 @@ impl Observer {
         });
     }
 
-    pub(crate) fn progress(&mut self, progress: &Progress, now: Instant) {
+    /// Whether anybody sees where the segments are.
+    pub(crate) fn shows_map(&self) -> bool {
+        self.verbosity == Verbosity::Verbose && !self.board.lock().is_of_many()
+    }
+
+    pub(crate) fn progress(&mut self, progress: &Progress, map: &[Cell], now: Instant) {
         let mut board = self.board.lock();
-        board.update(self.index, &self.label, progress, now);
+        board.update(self.index, &self.label, (progress, map), now);
         if let Some(journal) = &mut self.journal {
             board.aside(|| journal.progress(progress, now));
         }

@@ -136,6 +136,7 @@ async fn drive(
 ) -> Result<Report, Failure> {
     let mut handle = download.start();
     let (mut events, progress, controller) = (handle.events(), handle.progress(), handle.controller());
+    let map = observer.shows_map().then(|| handle.map());
     let mut ticks = interval_at(tokio::time::Instant::now() + TICK, TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping = None;
@@ -160,7 +161,8 @@ async fn drive(
             code = overdue(stopping.as_mut()) => return Err(hanging(code)),
             _ = ticks.tick() => {
                 let now = *progress.borrow();
-                observer.progress(&now, Instant::now());
+                let map = map.as_ref().map(|map| map.borrow());
+                observer.progress(&now, map.as_deref().map_or(&[], Vec::as_slice), Instant::now());
             }
         }
     }

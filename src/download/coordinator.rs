@@ -20,6 +20,7 @@ use super::control::Control;
 use super::crew::Crew;
 use super::failures::Failures;
 use super::files::Files;
+use super::map;
 use super::mirrors::{self, Wanted};
 use super::pipe::Outflow;
 use super::progress::Phase;
@@ -372,6 +373,7 @@ impl<'a> Coordinator<'a> {
             () => Phase::Fetching,
         };
         self.job.reporter.progress(phase, in_place, Some(total), &self.job.traffic);
+        self.job.reporter.map(|| map::cells(&self.files.ledger, self.scheduler.leases()));
     }
 }
 

@@ -187,7 +187,7 @@ impl Bench {
         let runtime = self.runtime.insert(runtime);
         let (events, seen) = broadcast::channel(1024);
         self.events = Some(seen);
-        let reporter = Reporter::new(watch::channel(Progress::default()).0, events);
+        let reporter = Reporter::new(watch::channel(Progress::default()).0, watch::Sender::default(), events);
         let control = Control::new(self.commands.subscribe());
         let (mut url, mut looks) = (self.request.url.clone(), Looks::default());
         let way = Way { client: &mut self.client, url: &mut url, looks: &mut looks };

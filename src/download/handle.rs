@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::control::{Command, Control};
 use super::event::Events;
+use super::map::Cell;
 use super::progress::Progress;
 use super::report::Report;
 use super::reporter::Reporter;
@@ -34,6 +35,7 @@ const EVENTS: usize = 256;
 pub struct Handle {
     controller: Controller,
     progress: watch::Receiver<Progress>,
+    map: watch::Sender<Vec<Cell>>,
     events: broadcast::Receiver<super::event::Event>,
     task: JoinHandle<Result<Report>>,
 }
@@ -105,9 +107,10 @@ impl Handle {
         let (commands, control) = watch::channel(Command::Run);
         let (progress_sender, progress) = watch::channel(Progress::default());
         let (event_sender, events) = broadcast::channel(EVENTS);
-        let reporter = Reporter::new(progress_sender, event_sender);
+        let map = watch::Sender::default();
+        let reporter = Reporter::new(progress_sender, map.clone(), event_sender);
         let task = tokio::spawn(session::run(request, Control::new(control), reporter));
-        Self { controller: Controller(Arc::new(commands)), progress, events, task }
+        Self { controller: Controller(Arc::new(commands)), progress, map, events, task }
     }
 
     /// The progress, to be watched. It changes about ten times a second.
@@ -123,6 +126,23 @@ impl Handle {
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
+    }
+
+    /// Where the object's segments are, as some hundreds of cells in their order, to be watched; it costs a little as long
+    /// as somebody does. Empty as long as nothing is known, and of an object that comes in one stream.
+    ///
+    /// ```no_run
+    /// # async fn example() -> haul::Result<()> {
+    /// let handle = haul::Download::builder("https://example.org/disk.img").build()?.start();
+    /// let map = handle.map();
+    /// let coming: usize = map.borrow().iter().map(|cell| cell.in_flight).sum();
+    /// println!("{coming} segments are on their way");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn map(&self) -> watch::Receiver<Vec<Cell>> {
+        self.map.subscribe()
     }
 
     /// The events from the start of the download on, or from the last call on.

@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 use super::event::Event;
+use super::map::Cell;
 use super::progress::{Phase, Progress, Rate};
 use crate::http::client::Traffic;
 
@@ -20,15 +21,21 @@ const RATE_SAMPLE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Reporter {
     progress: watch::Sender<Progress>,
+    map: watch::Sender<Vec<Cell>>,
     events: broadcast::Sender<Event>,
     retries: AtomicU64,
     rate: Mutex<(Instant, Rate)>,
 }
 
 impl Reporter {
-    pub(crate) fn new(progress: watch::Sender<Progress>, events: broadcast::Sender<Event>) -> Self {
+    pub(crate) fn new(
+        progress: watch::Sender<Progress>,
+        map: watch::Sender<Vec<Cell>>,
+        events: broadcast::Sender<Event>,
+    ) -> Self {
         Self {
             progress,
+            map,
             events,
             retries: AtomicU64::new(0),
             rate: Mutex::new((Instant::now(), Rate::default())),
@@ -37,7 +44,7 @@ impl Reporter {
 
     /// One that nobody listens to.
     pub(crate) fn silent() -> Self {
-        Self::new(watch::channel(Progress::default()).0, broadcast::channel(1).0)
+        Self::new(watch::Sender::default(), watch::Sender::default(), broadcast::channel(1).0)
     }
 
     pub(crate) fn event(&self, event: Event) {
@@ -52,6 +59,13 @@ impl Reporter {
     pub(crate) fn retry(&self, segment: Option<usize>, reason: String, wait: Duration) {
         self.retries.fetch_add(1, Ordering::Relaxed);
         self.event(Event::Retry { segment, reason, wait });
+    }
+
+    /// Where everything is, if somebody looks.
+    pub(crate) fn map(&self, cells: impl FnOnce() -> Vec<Cell>) {
+        if self.map.receiver_count() > 0 {
+            self.map.send_replace(cells());
+        }
     }
 
     pub(crate) fn retries(&self) -> u64 {

@@ -221,6 +221,7 @@ impl<'a> Stream<'a> {
     fn report(&self, total: Option<u64>) {
         let phase = if self.control.is_paused() { Phase::Paused } else { Phase::Fetching };
         self.looker.reporter.progress(phase, self.written.bytes, total, self.looker.client.traffic());
+        self.looker.reporter.map(Vec::new);
     }
 }
 
