@@ -248,3 +248,17 @@ fn what_is_piped_comes_from_mirrors_and_a_lie_is_an_error() {
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.code() == Some(6) && said.contains("cannot be taken back"), "{said}");
 }
+
+#[test]
+fn mirrors_that_the_server_offers_are_asked_where_that_is_wanted() {
+    let mirror = serve(Resource::new(OBJECT));
+    let offer =
+        format!("<{}>; rel=duplicate; pri=1, <{}>; rel=describedby", mirror.url("/f"), mirror.url("/no"));
+    let given = serve(Resource::new(OBJECT).shared_rate(2 * MIB).header("Link", &offer));
+    run(&given, &[], &[]).expect(0);
+    assert_eq!(mirror.requests(), 0, "nobody asked for it");
+    let secret = format!("X-Key: {SECRET}");
+    run(&given, &[], &["--offered-mirrors", "-H", &secret]).expect(0);
+    assert!(brought(&mirror) > 4 * MIB, "{}", mirror.body_bytes());
+    assert!(!format!("{:?}", mirror.log()).contains(SECRET));
+}

@@ -204,6 +204,9 @@ pub(crate) struct FetchArgs {
     /// first that answers takes the place of a URL that does not
     #[arg(long = "mirror", value_name = "URL")]
     pub(crate) mirrors: Vec<Secret>,
+    /// Take the mirrors that the server offers (Link: rel=duplicate) as well
+    #[arg(long)]
+    pub(crate) offered_mirrors: bool,
     /// Unit of the checkpoint, a power of two from 64K to 1G [default: by the object's size, 64K to 64M]
     #[arg(short, long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) segment_size: Option<u64>,

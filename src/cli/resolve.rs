@@ -230,6 +230,9 @@ fn builder(url: &Secret, requests: &Requests, arguments: &DownloadArgs) -> Downl
     }
     builder = checked(with_jobs(builder, fetch.jobs), check);
     builder = mirrored(builder, &fetch.mirrors);
+    if fetch.offered_mirrors {
+        builder = builder.offered_mirrors();
+    }
     if let Some(bytes) = fetch.segment_size {
         builder = builder.segment_size(bytes);
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::admission::Admission;
+use super::mirrors;
+use super::request::OfferedMirrors;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::http::client::Client;
@@ -44,6 +46,15 @@ impl Session {
         self.reporter.note(format!("{error}: {url} is asked in its place"));
         self.url = url;
         self.move_in().await
+    }
+
+    /// What the server offers counts where that was asked for, and not in the middle of it: sources have numbers.
+    pub(super) fn accept_mirrors(&mut self, probe: &Probe) {
+        let wanted = self.request.offered_mirrors == OfferedMirrors::Used && self.files.is_none();
+        if wanted && !probe.duplicates.is_empty() {
+            let mirrors = &mut Arc::make_mut(&mut self.request).mirrors;
+            mirrors::add(mirrors, &self.url, probe.duplicates.iter().cloned());
+        }
     }
 
     /// Waits for a place at the host of the URL that is asked now.

@@ -13,7 +13,9 @@ use super::fresh_url::FreshUrl;
 use super::hosts_file::HostsFile;
 use super::pipe::{Piped, Sink};
 use super::pool::Pool;
-use super::request::{Beside, Download, Existing, FileTime, Naming, OnChange, Output, Request, SentDigests};
+use super::request::{
+    Beside, Download, Existing, FileTime, Naming, OfferedMirrors, OnChange, Output, Request, SentDigests,
+};
 use super::tuning::Tuning;
 use super::validate::validated;
 use crate::error::Result;
@@ -68,6 +70,7 @@ impl DownloadBuilder {
             url: placeholder.expect("a plain URL"),
             head_url: None,
             mirrors: Vec::new(),
+            offered_mirrors: OfferedMirrors::Ignored,
             fresh_url: None,
             output: Output::Proposed,
             dir: PathBuf::from("."),
@@ -243,6 +246,18 @@ impl DownloadBuilder {
     /// ```
     pub fn mirror(mut self, url: impl Into<String>) -> Self {
         self.mirrors.push(url.into());
+        self
+    }
+
+    /// Takes the mirrors that the server offers with its first answer (`Link: <URL>; rel=duplicate`, RFC 6249) beside those of
+    /// [`mirror`](Self::mirror), as far as there is room for them: they prove themselves in the same way.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").offered_mirrors().build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    pub fn offered_mirrors(mut self) -> Self {
+        self.request.offered_mirrors = OfferedMirrors::Used;
         self
     }
 

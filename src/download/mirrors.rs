@@ -16,13 +16,22 @@ use crate::http::probe::{Answer, Probe};
 use crate::http::retry::Fault;
 use crate::object::{Object, Validator};
 use crate::range::ByteRange;
-use crate::sources::SourceId;
+use crate::sources::{MOST, SourceId};
 use crate::url::SafeUrl;
 
 /// So many samples are compared where nothing else tells.
 const SAMPLES: usize = 4;
 /// Bytes of one.
 const SAMPLE: u64 = 64 << 10;
+
+/// Mirrors beside those that there are: none twice, and no more than there can be.
+pub(super) fn add(mirrors: &mut Vec<SafeUrl>, given: &SafeUrl, more: impl IntoIterator<Item = SafeUrl>) {
+    for mirror in more {
+        if mirrors.len() + 1 < MOST && mirror != *given && !mirrors.contains(&mirror) {
+            mirrors.push(mirror);
+        }
+    }
+}
 
 /// What a mirror has to have.
 #[derive(Clone, Debug)]

@@ -99,6 +99,13 @@ impl Output {
     }
 }
 
+/// What becomes of mirrors that the server offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OfferedMirrors {
+    Used,
+    Ignored,
+}
+
 /// What becomes of digests that the server sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SentDigests {
@@ -137,6 +144,7 @@ pub(crate) struct Request {
     pub(crate) url: SafeUrl,
     pub(crate) head_url: Option<SafeUrl>,
     pub(crate) mirrors: Vec<SafeUrl>,
+    pub(crate) offered_mirrors: OfferedMirrors,
     pub(crate) fresh_url: Option<FreshUrl>,
     pub(crate) output: Output,
     pub(crate) dir: PathBuf,

@@ -128,6 +128,7 @@ impl Session {
         loop {
             let asked = self.first_missing();
             let probe = self.look(asked).await?;
+            self.accept_mirrors(&probe);
             // That there is nothing newer is said of the file that was asked for.
             let names = !matches!(probe.answer, Answer::NotModified);
             if names

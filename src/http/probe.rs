@@ -9,6 +9,7 @@ use super::digests::{self, Heads};
 use super::disposition;
 use super::fetch::Body;
 use super::headers;
+use super::links;
 use super::retry::Fault;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Object;
@@ -23,6 +24,8 @@ pub(crate) struct Probe {
     pub(crate) encoding: Option<String>,
     pub(crate) file_name: Option<String>,
     pub(crate) digests: Vec<(String, String)>,
+    /// Where it says that the same object is (RFC 6249).
+    pub(crate) duplicates: Vec<SafeUrl>,
     pub(crate) answer: Answer,
 }
 
@@ -115,6 +118,7 @@ fn described(found: Found, length: Option<u64>, whole: bool, body: impl FnOnce(R
         encoding: headers::encoding(head),
         file_name: head.get(header::CONTENT_DISPOSITION).and_then(disposition::file_name),
         digests: digests::sent(&heads),
+        duplicates: links::duplicates(head, &found.url),
         answer: body(found.answer),
     }
 }
