@@ -87,7 +87,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct DownloadArgs {
-    /// What to download, http or https; several are fetched in this order
+    /// What to download, http or https; several are fetched in this order. Of a local FILE.meta4 (Metalink 4) all that it names
     #[arg(required_unless_present_any = ["input_file", "url_command"], value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) urls: Vec<Secret>,
     #[command(flatten)]
@@ -114,8 +114,8 @@ pub(crate) struct DownloadArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Several downloads")]
 pub(crate) struct ManyArgs {
-    /// A list, - for stdin: one URL a line, below it indented out=, dir=, checksum=, header= as aria2 has them; or
-    /// JSON lines with url, out, dir, checksum, headers; # before a comment
+    /// A list, - for stdin: one URL a line, tabs before its mirrors, below it indented out=, dir=, checksum=, header= as aria2
+    /// has them; or JSON lines with url, mirrors, out, dir, checksum, headers; # before a comment
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input_file: Option<PathBuf>,
     /// Downloads at once, 1 to 256; auto: as many as pay, small ones more than large ones

@@ -7,7 +7,7 @@
 //!                      │        └─► messages, board ─► progress ─► bars ─► map   what a person sees, on stderr
 //!                      └──► tally                what it all came to
 //! commands: info, status, cancel               exit: codes and failures
-//! url_command: a fresh URL
+//! url_command: a fresh URL                  metalink: files that a document names
 //! tune ─► chart, svg; verify                   manual: what is made of the definition: completions, man pages
 //! ```
 //!
@@ -28,6 +28,7 @@ mod list;
 mod manual;
 mod map;
 mod messages;
+mod metalink;
 mod observer;
 mod output;
 mod progress;

@@ -17,6 +17,7 @@ use super::args::{
 use super::command_args::RepairArgs;
 use super::exit::Failure;
 use super::list::Entry;
+use super::metalink::{self, Described};
 use super::output::{RawStdout, Stream};
 use super::queue::{List, Queue, Source};
 use super::requests::{self, Requests, STDIN_HEADERS};
@@ -164,6 +165,9 @@ pub(crate) struct Template {
 impl Template {
     /// One, or one of each part.
     fn downloads(&self, url: &Secret) -> Result<Vec<Download>, Failure> {
+        if let Some(path) = metalink_path(url) {
+            return self.described(path);
+        }
         let builder = self.builder(url);
         Ok(match &self.arguments.fetch.range[..] {
             parts @ [_, _, ..] => {
@@ -172,6 +176,35 @@ impl Template {
             }
             _ => vec![builder.build()?],
         })
+    }
+
+    /// Those that a Metalink file names.
+    fn described(&self, path: &Path) -> Result<Vec<Download>, Failure> {
+        let place = path.display();
+        let files = metalink::load(path)?;
+        let DownloadArgs { target, check, fetch, .. } = &self.arguments;
+        let one = target.output.is_some() || !check.checksum.is_empty() || !fetch.mirrors.is_empty();
+        if fetch.range.len() > 1 || files.len() > 1 && one {
+            let why = "several files or parts, and -o, --checksum and --mirror are of one: leave them out";
+            return Err(Failure::usage(format!("{place}: {why}")));
+        }
+        files.iter().map(|file| self.described_file(file).map_err(|failure| failure.at(&place))).collect()
+    }
+
+    fn described_file(&self, file: &Described) -> Result<Download, Failure> {
+        let DownloadArgs { target, fetch, .. } = &self.arguments;
+        let mirrors = &file.mirrors[fetch.mirrors.len().min(file.mirrors.len())..];
+        let mut builder = mirrored(self.builder(&file.url), mirrors);
+        if target.output.is_none() {
+            builder = builder.proposed_name(&file.name);
+        }
+        // Of a part neither says anything.
+        if fetch.range.is_empty() {
+            builder = file.checksum.iter().fold(builder, DownloadBuilder::checksum);
+            let most = file.size.into_iter().chain(target.max_size).min();
+            builder = most.into_iter().fold(builder, DownloadBuilder::max_size);
+        }
+        Ok(builder.build()?)
     }
 
     fn builder(&self, url: &Secret) -> DownloadBuilder {
@@ -255,6 +288,13 @@ fn builder(url: &Secret, requests: &Requests, arguments: &DownloadArgs) -> Downl
         builder = builder.ignore_checkpoint();
     }
     if fetch.allow_unvalidated { builder.allow_unvalidated() } else { builder }
+}
+
+/// The Metalink file that is meant, if it is one and no URL.
+fn metalink_path(Secret(text): &Secret) -> Option<&Path> {
+    let path = Path::new(text);
+    let named = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("meta4"));
+    (named && !text.contains("://")).then_some(path)
 }
 
 fn mirrored(builder: DownloadBuilder, mirrors: &[Secret]) -> DownloadBuilder {

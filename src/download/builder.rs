@@ -11,6 +11,7 @@ use reqwest::header::HeaderMap;
 
 use super::fresh_url::FreshUrl;
 use super::hosts_file::HostsFile;
+use super::name;
 use super::pipe::{Piped, Sink};
 use super::pool::Pool;
 use super::request::{
@@ -121,6 +122,20 @@ impl DownloadBuilder {
     /// ```
     pub fn output(mut self, path: impl Into<PathBuf>) -> Self {
         self.request.output = Output::File(path.into());
+        self
+    }
+
+    /// The target has this name in [`dir`](Self::dir), which may be a stranger's: as one that a server proposes it loses its
+    /// folders, controls, leading dots and dashes. If nothing is left of it, it is as if this was not called.
+    ///
+    /// ```
+    /// let download = haul::Download::builder("https://example.org/x").proposed_name("../disk.img").build()?;
+    /// # Ok::<(), haul::Error>(())
+    /// ```
+    pub fn proposed_name(mut self, name: &str) -> Self {
+        if let Some(name) = name::safe(name) {
+            self.request.output = Output::File(name.into());
+        }
         self
     }
 

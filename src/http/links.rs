@@ -71,7 +71,9 @@ mod tests {
 
     fn found(here: &str, lines: &[&str]) -> Vec<String> {
         let mut head = HeaderMap::new();
-        lines.iter().for_each(|line| drop(head.append(header::LINK, line.parse().unwrap())));
+        for line in lines {
+            head.append(header::LINK, line.parse().unwrap());
+        }
         let urls = duplicates(&head, &SafeUrl::parse(here).unwrap());
         urls.into_iter().map(|url| url.as_url().to_string()).collect()
     }
