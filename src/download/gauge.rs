@@ -108,6 +108,19 @@ mod tests {
         assert_eq!(gauge.silent(), None);
     }
 
+    #[test]
+    fn bytes_are_counted_over_all_requests_and_show_that_one_delivers() {
+        let gauge = Gauge::new();
+        assert!(!gauge.is_delivering());
+        gauge.add_received(3);
+        gauge.add_received(4);
+        assert!(gauge.is_delivering());
+        assert_eq!(gauge.received(), 7);
+        drop(gauge.begin());
+        assert!(!gauge.is_delivering());
+        assert_eq!(gauge.received(), 7);
+    }
+
     #[tokio::test]
     async fn the_request_that_runs_is_called_off_and_not_the_next() {
         let gauge = Gauge::new();
