@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_steady_stream_has_its_rate_and_silence_fades() {
-        let (tick, memory) = (Duration::from_millis(100), Duration::from_secs(1));
+        let (tick, memory) = (Duration::from_millis(100), Duration::from_secs(2));
         let mut rate = Rate::default();
         assert_eq!(rate.per_second(), None);
         for step in 1..=50 {
@@ -99,6 +99,7 @@ mod tests {
         for _ in 0..50 {
             rate.update(50_000, tick, memory);
         }
-        assert!(rate.per_second().unwrap() < 100.0);
+        let faded = 10_000.0 * (-5.0_f64 / 2.0).exp();
+        assert!((rate.per_second().unwrap() - faded).abs() < 1.0, "five seconds later");
     }
 }
