@@ -2,17 +2,11 @@
 
 mod cli;
 
-use std::panic;
 use std::process::ExitCode;
-
-use clap::Parser;
+use std::{env, panic};
 
 fn main() -> ExitCode {
     // A panic is a bug, and the contract's number for one is 1, not Rust's 101.
-    panic::catch_unwind(|| match cli::Cli::try_parse() {
-        Ok(cli) => cli::execute(cli),
-        Err(error) => cli::refuse(&error),
-    })
-    .unwrap_or(cli::ExitCode::Internal)
-    .into()
+    let typed: Vec<_> = env::args_os().collect();
+    panic::catch_unwind(|| cli::main(&typed)).unwrap_or(cli::ExitCode::Internal).into()
 }

@@ -88,7 +88,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct DownloadArgs {
     /// What to download, http or https; several are fetched in this order. Of a local FILE.meta4 (Metalink 4) all that it names
-    #[arg(required_unless_present_any = ["input_file", "url_command"], value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(required_unless_present_any = ["input_file", "url_command", "show_config"], value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) urls: Vec<Secret>,
     #[command(flatten)]
     pub(crate) many: ManyArgs,
@@ -260,6 +260,23 @@ pub(crate) struct RequestArgs {
     pub(crate) max_wait: Duration,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// What need not be typed. [`config`](super::config) reads these before all others are.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Configuration")]
+pub(crate) struct ConfigArgs {
+    /// Read options from this file [default: ~/.config/haul/config.toml]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_config")]
+    pub(crate) config: Option<PathBuf>,
+    /// Read options from no file
+    #[arg(long)]
+    pub(crate) no_config: bool,
+    /// Print each option's value for the URLs, and where it comes from; fetch nothing
+    #[arg(long)]
+    pub(crate) show_config: bool,
 }
 
 /// How connections are made.

@@ -1,5 +1,6 @@
 //! What each command does; the questions `info` and `status`, and `cancel`.
 
+use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
 use haul::{ByteRange, Offer, Partial, Proof};
@@ -7,7 +8,8 @@ use serde::Serialize;
 
 use super::args::{Cli, Command, DownloadArgs};
 use super::command_args::{AnswerArgs, CancelArgs, InfoArgs, RepairArgs, StatusArgs};
-use super::exit::{ExitCode, Failure};
+use super::config::{Environment, Invocation, PerHost, Refusal};
+use super::exit::{ExitCode, Failure, refuse};
 use super::requests::described;
 use super::resolve::{Surroundings, resolve, resolve_repair};
 use super::{human, manual, messages, output, run, tune, url_command, verify};
@@ -15,11 +17,25 @@ use super::{human, manual, messages, output, run, tune, url_command, verify};
 /// How many missing ranges a person is shown.
 const SHOWN: usize = 10;
 
-/// Does what was asked, and says why if it cannot.
-pub(crate) fn execute(cli: Cli) -> ExitCode {
-    let verbose = cli.download.feedback.verbose;
-    let (ended, verbose) = match cli.command {
-        None => (download(cli.download), verbose),
+/// Does what these words ask, the first of which is the program, and says why if it cannot.
+pub(crate) fn main(typed: &[OsString]) -> ExitCode {
+    match Invocation::read(typed, &Environment::detect()) {
+        Ok(invocation) => execute(invocation),
+        Err(Refusal::Typed(error)) => refuse(&error),
+        Err(Refusal::Failed(failure)) => {
+            failure.report(false);
+            failure.code
+        }
+    }
+}
+
+fn execute(Invocation { cli, hosts, shown, warnings }: Invocation) -> ExitCode {
+    let Cli { command, download: general } = cli;
+    let (verbose, quiet) = (general.feedback.verbose, general.feedback.quiet);
+    warnings.iter().filter(|_| !quiet).for_each(|warning| output::stderr(warning));
+    let (ended, verbose) = match command {
+        _ if shown.is_some() => (print(shown.into_iter().flatten()), verbose),
+        None => (download(PerHost { general, hosts }), verbose),
         Some(Command::Info(arguments)) => (info(&arguments), arguments.answer.verbose),
         Some(Command::Status(arguments)) => (status(&arguments), arguments.answer.verbose),
         Some(Command::Tune(arguments)) => (tune::tune(&arguments), arguments.answer.verbose),
@@ -38,12 +54,13 @@ pub(crate) fn execute(cli: Cli) -> ExitCode {
     })
 }
 
-fn download(mut arguments: DownloadArgs) -> Result<ExitCode, Failure> {
-    if let Some(command) = &arguments.resume.url_command
-        && arguments.urls.is_empty()
-        && arguments.many.input_file.is_none()
+fn download(mut arguments: PerHost<DownloadArgs>) -> Result<ExitCode, Failure> {
+    let general = &mut arguments.general;
+    if let Some(command) = &general.resume.url_command
+        && general.urls.is_empty()
+        && general.many.input_file.is_none()
     {
-        arguments.urls.push(url_command::first_url(command)?);
+        general.urls.push(url_command::first_url(command)?);
     }
     run::download(resolve(arguments, Surroundings::detect())?)
 }

@@ -175,19 +175,28 @@ fn discreet(error: &clap::Error) -> String {
     })
 }
 
+/// The parser's error about something that was not typed.
+pub(crate) fn in_one_line(error: &clap::Error) -> String {
+    told(&discreet(error))
+}
+
 /// clap's page about an error as one line: what is wrong and its tips, without the usage.
 fn condensed(page: &str) -> String {
+    format!("{}; see haul --help", told(page))
+}
+
+fn told(page: &str) -> String {
     let paragraphs = page.split("\n\n").map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
     let told =
         paragraphs.filter(|text| !text.starts_with("Usage:") && !text.starts_with("For more information"));
     let told: Vec<String> =
         told.map(|text| text.trim_start_matches("error: ").trim_start_matches("tip: ").to_owned()).collect();
-    format!("{}; see haul --help", told.join("; "))
+    told.join("; ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Cli;
+    use super::super::args::Cli;
     use super::*;
     use clap::Parser;
 

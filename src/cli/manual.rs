@@ -11,10 +11,14 @@ use clap_mangen::roff::{Roff, bold, roman};
 use super::args::{Cli, EXAMPLES, EXIT_CODES, UNITS};
 use super::exit::Failure;
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("NAME.part", "what there is of NAME until it is whole"),
     ("NAME.part.ckpt", "which bytes of it are in place, and of which version of the object; removed last"),
     ("NAME.hashes", "what verify and repair go by, if it was downloaded with --keep-hashes"),
+    (
+        "$XDG_CONFIG_HOME/haul/config.toml",
+        "options, by their long names, and [host.\"NAME\"] tables (default: ~/.config)",
+    ),
     ("$XDG_CACHE_HOME/haul/hosts", "how many requests at once paid with which host (default: ~/.cache)"),
 ];
 

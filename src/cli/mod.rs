@@ -1,11 +1,11 @@
 //! The command line: arguments as typed → resolved → the library's builders, and what people and programs see.
 //!
 //! ```text
-//! args ─► resolve ─► run ─► queue ─► list, shard   what was asked, decided, done
-//!   └► values └► requests └► signals
-//!                      └──► observer ─► events   --json, on stdout
-//!                      │        └─► messages, board ─► progress ─► bars ─► map   what a person sees, on stderr
-//!                      └──► tally                what it all came to
+//! args ─► config ─► resolve ─► run ─► queue ─► list, shard   what was asked, decided, done
+//!   └► values          └► requests └► signals
+//!                               └──► observer ─► events   --json, on stdout
+//!                               │        └─► messages, board ─► progress ─► bars ─► map   what a person sees, on stderr
+//!                               └──► tally                what it all came to
 //! commands: info, status, cancel               exit: codes and failures
 //! url_command: a fresh URL                  metalink: files that a document names
 //! tune ─► chart, svg; verify                   manual: what is made of the definition: completions, man pages
@@ -20,6 +20,7 @@ mod board;
 mod chart;
 mod command_args;
 mod commands;
+mod config;
 mod events;
 mod exit;
 mod headers;
@@ -45,6 +46,5 @@ mod url_command;
 mod values;
 mod verify;
 
-pub(crate) use args::Cli;
-pub(crate) use commands::execute;
-pub(crate) use exit::{ExitCode, refuse};
+pub(crate) use commands::main;
+pub(crate) use exit::ExitCode;

@@ -2,7 +2,8 @@
 //!
 //! What may be a secret is never shown: no header's value, no URL of a proxy, no password.
 
-use std::fmt::Display;
+use std::cell::OnceCell;
+use std::fmt::{self, Display};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -27,9 +28,29 @@ pub(crate) struct Requests {
     pool: Pool,
 }
 
+/// The headers that stdin has, read when they are asked for first: it can be read only once.
+#[derive(Default)]
+pub(crate) struct StdinHeaders(OnceCell<Vec<(String, String)>>);
+
+impl fmt::Debug for StdinHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StdinHeaders([hidden])")
+    }
+}
+
+impl StdinHeaders {
+    fn get(&self) -> Result<Vec<(String, String)>, Failure> {
+        if let Some(headers) = self.0.get() {
+            return Ok(headers.clone());
+        }
+        let headers = header_file("stdin", |bytes| io::stdin().read_to_end(bytes))?;
+        Ok(self.0.get_or_init(|| headers).clone())
+    }
+}
+
 impl Requests {
-    pub(crate) fn resolve(arguments: &RequestArgs) -> Result<Self, Failure> {
-        Ok(Self { headers: all_headers(arguments)?, pool: Pool::over(network(&arguments.network)?) })
+    pub(crate) fn resolve(arguments: &RequestArgs, stdin: &StdinHeaders) -> Result<Self, Failure> {
+        Ok(Self { headers: all_headers(arguments, stdin)?, pool: Pool::over(network(&arguments.network)?) })
     }
 
     /// With no more of them at once.
@@ -62,7 +83,7 @@ impl Requests {
 /// One request for that URL, not yet checked.
 pub(crate) fn described(url: &Secret, arguments: &RequestArgs) -> Result<DownloadBuilder, Failure> {
     warn(arguments);
-    Ok(Requests::resolve(arguments)?.described(url, arguments))
+    Ok(Requests::resolve(arguments, &StdinHeaders::default())?.described(url, arguments))
 }
 
 /// Says what is given up.
@@ -75,8 +96,8 @@ pub(crate) fn warn(arguments: &RequestArgs) {
 }
 
 /// Those of all `-H`, in order, and what other options put into headers.
-fn all_headers(arguments: &RequestArgs) -> Result<Vec<(String, String)>, Failure> {
-    let mut all = typed_headers(&arguments.headers)?;
+fn all_headers(arguments: &RequestArgs, stdin: &StdinHeaders) -> Result<Vec<(String, String)>, Failure> {
+    let mut all = typed_headers(&arguments.headers, stdin)?;
     let mut add = |name: &str, value: String| all.push((name.to_owned(), value));
     if let Some(Secret(text)) = &arguments.user {
         let login = match text.strip_prefix('@') {
@@ -98,12 +119,12 @@ fn all_headers(arguments: &RequestArgs) -> Result<Vec<(String, String)>, Failure
 }
 
 /// The headers of all `-H`. Neither a value nor a line that is no header is ever shown.
-fn typed_headers(typed: &[Secret]) -> Result<Vec<(String, String)>, Failure> {
+fn typed_headers(typed: &[Secret], stdin: &StdinHeaders) -> Result<Vec<(String, String)>, Failure> {
     if typed.iter().filter(|text| text.0 == STDIN_HEADERS).count() > 1 {
         return Err(Failure::usage("-H @- twice: stdin can be read only once"));
     }
     let read = |Secret(text): &Secret| match text.strip_prefix('@') {
-        Some(_) if text == STDIN_HEADERS => header_file("stdin", |bytes| io::stdin().read_to_end(bytes)),
+        Some(_) if text == STDIN_HEADERS => stdin.get(),
         Some(path) => header_file(path, |bytes| File::open(path)?.read_to_end(bytes)),
         None => match header(text) {
             Some(header) => Ok(vec![header]),
@@ -185,7 +206,11 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "# two\nX-B: 2\n\nX-C: 3").unwrap();
         let typed = ["X-A: 1".into(), format!("@{}", file.path().display()), "X-D: 4".into()].map(Secret);
-        let names: Vec<_> = typed_headers(&typed).unwrap().into_iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = typed_headers(&typed, &StdinHeaders::default())
+            .unwrap()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         assert_eq!(names, ["X-A", "X-B", "X-C", "X-D"]);
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Everything that is wrong with the command line is found here, before anything is fetched.
 
+use std::cell::OnceCell;
 use std::env;
-use std::ffi::OsString;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::CommandFactory;
 use haul::{Download, DownloadBuilder, Durability, Existing, OnChange};
@@ -15,12 +15,13 @@ use super::args::{
     TargetArgs,
 };
 use super::command_args::RepairArgs;
+use super::config::{self, PerHost};
 use super::exit::Failure;
 use super::list::Entry;
 use super::metalink::{self, Described};
 use super::output::{RawStdout, Stream};
 use super::queue::{List, Queue, Source};
-use super::requests::{self, Requests, STDIN_HEADERS};
+use super::requests::{self, Requests, STDIN_HEADERS, StdinHeaders};
 use super::shard::Shard;
 use super::url_command;
 use super::values::Jobs;
@@ -86,20 +87,21 @@ impl Surroundings {
 }
 
 /// Decides everything that the command line leaves open.
-pub(crate) fn resolve(arguments: DownloadArgs, surroundings: Surroundings) -> Result<Config, Failure> {
-    refuse_contradictions(&arguments)?;
-    let piped = arguments.target.output.as_deref().is_some_and(is_stdout);
-    let feedback = resolve_feedback(&arguments.feedback, surroundings, piped);
-    let (at_once, skips) = (at_once(&arguments.many), arguments.target.skip_existing);
-    let source = arguments.many.input_file.as_deref().map(Source::named);
-    let requests = Requests::resolve(&arguments.request)?.limited(&arguments.many);
-    let template = Template { arguments, requests };
-    let all = template.arguments.urls.iter().map(|url| template.downloads(url));
-    let downloads = all.collect::<Result<Vec<_>, Failure>>()?.concat();
+pub(crate) fn resolve(
+    arguments: impl Into<PerHost<DownloadArgs>>,
+    surroundings: Surroundings,
+) -> Result<Config, Failure> {
+    let arguments = arguments.into();
+    let general = &arguments.general;
+    refuse_contradictions(general)?;
+    let piped = general.target.output.as_deref().is_some_and(is_stdout);
+    let feedback = resolve_feedback(&general.feedback, surroundings, piped);
+    let (at_once, skips) = (at_once(&general.many), general.target.skip_existing);
+    let source = general.many.input_file.as_deref().map(Source::named);
     let quiet = feedback.verbosity == Verbosity::Quiet;
-    if !quiet {
-        requests::warn(&template.arguments.request);
-    }
+    let template = Template::new(arguments, quiet)?;
+    let all = template.general().urls.iter().map(|url| template.downloads(url));
+    let downloads = all.collect::<Result<Vec<_>, Failure>>()?.concat();
     let list = source.map(|source| List::new(source, template, quiet)).transpose()?;
     Ok(Config { queue: Queue { downloads, list }, at_once, skips, feedback })
 }
@@ -158,18 +160,51 @@ fn at_once(many: &ManyArgs) -> usize {
 /// What is said once for all downloads.
 #[derive(Debug)]
 pub(crate) struct Template {
+    hosts: PerHost<Options>,
+    stdin: StdinHeaders,
+    quiet: bool,
+}
+
+/// What is said once for all downloads from some hosts, or from all others.
+#[derive(Debug)]
+struct Options {
     arguments: DownloadArgs,
-    requests: Requests,
+    /// As soon as one of them is there: their files need not be read for others.
+    requests: OnceCell<Requests>,
 }
 
 impl Template {
+    fn new(arguments: PerHost<DownloadArgs>, quiet: bool) -> Result<Self, Failure> {
+        let hosts = arguments.map(|arguments| Options { arguments, requests: OnceCell::new() });
+        let template = Self { hosts, stdin: StdinHeaders::default(), quiet };
+        // What is wrong with what was typed is wrong for every host.
+        template.requests(&template.hosts.general)?;
+        Ok(template)
+    }
+
+    fn general(&self) -> &DownloadArgs {
+        &self.hosts.general.arguments
+    }
+
+    fn requests<'a>(&self, options: &'a Options) -> Result<&'a Requests, Failure> {
+        if let Some(requests) = options.requests.get() {
+            return Ok(requests);
+        }
+        let DownloadArgs { request, many, .. } = &options.arguments;
+        let requests = Requests::resolve(request, &self.stdin)?.limited(many);
+        if !self.quiet {
+            requests::warn(request);
+        }
+        Ok(options.requests.get_or_init(|| requests))
+    }
+
     /// One, or one of each part.
     fn downloads(&self, url: &Secret) -> Result<Vec<Download>, Failure> {
         if let Some(path) = metalink_path(url) {
             return self.described(path);
         }
-        let builder = self.builder(url);
-        Ok(match &self.arguments.fetch.range[..] {
+        let builder = self.builder(url)?;
+        Ok(match &self.general().fetch.range[..] {
             parts @ [_, _, ..] => {
                 let each = parts.iter().map(|part| builder.clone().part(*part).part_in_name().build());
                 each.collect::<haul::Result<_>>()?
@@ -182,7 +217,7 @@ impl Template {
     fn described(&self, path: &Path) -> Result<Vec<Download>, Failure> {
         let place = path.display();
         let files = metalink::load(path)?;
-        let DownloadArgs { target, check, fetch, .. } = &self.arguments;
+        let DownloadArgs { target, check, fetch, .. } = self.general();
         let one = target.output.is_some() || !check.checksum.is_empty() || !fetch.mirrors.is_empty();
         if fetch.range.len() > 1 || files.len() > 1 && one {
             let why = "several files or parts, and -o, --checksum and --mirror are of one: leave them out";
@@ -192,9 +227,9 @@ impl Template {
     }
 
     fn described_file(&self, file: &Described) -> Result<Download, Failure> {
-        let DownloadArgs { target, fetch, .. } = &self.arguments;
+        let DownloadArgs { target, fetch, .. } = self.general();
         let mirrors = &file.mirrors[fetch.mirrors.len().min(file.mirrors.len())..];
-        let mut builder = mirrored(self.builder(&file.url), mirrors);
+        let mut builder = mirrored(self.builder(&file.url)?, mirrors);
         if target.output.is_none() {
             builder = builder.proposed_name(&file.name);
         }
@@ -207,18 +242,19 @@ impl Template {
         Ok(builder.build()?)
     }
 
-    fn builder(&self, url: &Secret) -> DownloadBuilder {
-        builder(url, &self.requests, &self.arguments)
+    fn builder(&self, url: &Secret) -> Result<DownloadBuilder, Failure> {
+        let options = self.hosts.of(&url.0);
+        Ok(builder(url, self.requests(options)?, &options.arguments))
     }
 
     /// Which entries of a list are fetched.
     pub(crate) fn shard(&self) -> Option<Shard> {
-        self.arguments.many.shard
+        self.general().many.shard
     }
 
     /// With what an entry of a list says for itself.
     pub(crate) fn entry(&self, entry: &Entry) -> Result<Download, Failure> {
-        let mut builder = mirrored(self.builder(&entry.url), &entry.mirrors);
+        let mut builder = mirrored(self.builder(&entry.url)?, &entry.mirrors);
         builder = entry.headers.iter().fold(builder, |builder, (name, value)| builder.header(name, &value.0));
         builder = entry.checksums.iter().fold(builder, DownloadBuilder::checksum);
         if let Some(dir) = &entry.dir {
@@ -302,8 +338,8 @@ fn mirrored(builder: DownloadBuilder, mirrors: &[Secret]) -> DownloadBuilder {
 }
 
 fn with_jobs(builder: DownloadBuilder, jobs: Jobs) -> DownloadBuilder {
-    let builder = match hosts_file(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
-        Some(file) => builder.remember_hosts(file),
+    let builder = match config::base_folder(|name| env::var_os(name), "XDG_CACHE_HOME", ".cache") {
+        Some(cache) => builder.remember_hosts(cache.join("haul/hosts")),
         None => builder,
     };
     match jobs {
@@ -322,14 +358,6 @@ fn checked(builder: DownloadBuilder, check: &CheckArgs) -> DownloadBuilder {
 
 fn durability(no_sync: bool) -> Durability {
     if no_sync { Durability::Kill } else { Durability::PowerCut }
-}
-
-/// Where it is remembered how many jobs hosts took: in the user's cache, as the XDG base directory specification
-/// has it. A relative path is to be ignored, it says.
-fn hosts_file(cache: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
-    let cache = cache.and_then(absolute).or_else(|| Some(home.and_then(absolute)?.join(".cache")))?;
-    Some(cache.join("haul/hosts"))
 }
 
 fn existing(target: &TargetArgs, refresh: &RefreshArgs) -> Existing {
@@ -491,19 +519,5 @@ mod tests {
         let failure = refused("-H @/nonexistent/headers http://h/a");
         assert_eq!(failure.code, ExitCode::Local);
         assert!(failure.message.starts_with("/nonexistent/headers: "), "{}", failure.message);
-    }
-
-    #[test]
-    fn hosts_are_remembered_in_the_users_cache() {
-        let file = |cache: Option<&str>, home: Option<&str>| {
-            hosts_file(cache.map(OsString::from), home.map(OsString::from))
-                .map(|path| path.display().to_string())
-        };
-        assert_eq!(file(Some("/c"), Some("/h")).as_deref(), Some("/c/haul/hosts"));
-        for no_cache in [None, Some(""), Some("c")] {
-            assert_eq!(file(no_cache, Some("/h")).as_deref(), Some("/h/.cache/haul/hosts"));
-            assert_eq!(file(no_cache, None), None);
-            assert_eq!(file(no_cache, Some("h")), None);
-        }
     }
 }
